@@ -1,0 +1,1 @@
+"""Pixels to rows about (query pin, candidate pin): images, detector, embeddings, pair features."""

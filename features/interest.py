@@ -1,0 +1,82 @@
+"""Interest of objects: how much of a pin's cropping fell on each of its boxes."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from features.boxes import iou
+
+MIN_IOU = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Interest:
+    """Interest in the objects of P pins with room for K objects each.
+
+    share: `(P, K)` float32, share of the pin's cropping that fell on each object; what fell on none
+    is missing from the row's sum, so that a row sums to at most 1. croppers: `(P, K)` users whose
+    crops of the pin fell on the object more than on any other. n_croppers: `(P,)` users who cropped
+    the pin at all.
+    """
+
+    share: NDArray[np.float32]
+    croppers: NDArray[np.int64]
+    n_croppers: NDArray[np.int64]
+
+
+def match_crops(
+    crops: NDArray[np.float64], pin: NDArray[np.int64], boxes: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """Number `(C,)` of the object that each crop fell on, -1 for none.
+
+    crops: `(C, 4)` xyxy. pin: `(C,)` rows of boxes. boxes: `(P, K, 4)`, zeros where there is no
+    object. A crop falls on the object it overlaps most, if by an IoU of at least 0.3.
+    """
+    if not len(crops):
+        return np.zeros(0, dtype=np.int64)
+    overlap = iou(crops[:, None, :], boxes[pin])
+    best = overlap.argmax(axis=1)
+    return np.where(overlap[np.arange(len(crops)), best] >= MIN_IOU, best, -1)
+
+
+def interest(
+    users: NDArray[np.object_],
+    pin: NDArray[np.int64],
+    matched: NDArray[np.int64],
+    shape: tuple[int, int],
+) -> Interest:
+    """Interest from C crops: who cropped `(C,)`, which pin `(C,)`, which object `(C,)` or -1.
+
+    Every user who cropped a pin has one vote on it, split over that user's crops of the pin, so
+    that one busy user cannot decide. `shape` is (P, K).
+    """
+    share, croppers = np.zeros(shape), np.zeros(shape, dtype=np.int64)
+    if not len(pin):
+        return Interest(share.astype(np.float32), croppers, np.zeros(shape[0], dtype=np.int64))
+    crops = pd.DataFrame({"user": users, "pin": pin, "object": matched})
+    votes = crops.value_counts(["pin", "user", "object"]).rename("n").reset_index()
+    votes["vote"] = votes["n"] / votes.groupby(["pin", "user"])["n"].transform("sum")
+    n_croppers = votes.drop_duplicates(["pin", "user"]).groupby("pin").size()
+    n_croppers = n_croppers.reindex(range(shape[0]), fill_value=0).to_numpy()
+    favourite = votes.sort_values("vote", ascending=False, kind="stable").drop_duplicates(
+        ["pin", "user"]
+    )
+    for rows, target, weight in ((votes, share, votes["vote"]), (favourite, croppers, 1)):
+        on_object = rows["object"].to_numpy() >= 0
+        weights = np.broadcast_to(np.asarray(weight), len(rows))[on_object]
+        places = (rows["pin"].to_numpy()[on_object], rows["object"].to_numpy()[on_object])
+        np.add.at(target, places, weights.astype(target.dtype))
+    share /= np.maximum(n_croppers, 1)[:, None]
+    return Interest(share.astype(np.float32), croppers, n_croppers)
+
+
+def interest_before(
+    crops: pd.DataFrame, matched: NDArray[np.int64], day: dt.date, shape: tuple[int, int]
+) -> Interest:
+    """Interest from the crops made before a UTC day: `crops` has columns date, user_id, pin."""
+    before = (crops["date"] < day).to_numpy()
+    rows = crops[before]
+    return interest(rows["user_id"].to_numpy(), rows["pin"].to_numpy(), matched[before], shape)

@@ -1,0 +1,253 @@
+"""The visual store: every pin's PinVisual, made once per image content and feature version."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from features.images import Image, UnreadableImage, load_image
+from features.shards import read_shard, shard_hashes, write_shard
+from features.visuals import PinVisual
+from sql.database import Database, fingerprint
+from sql.tables import METADATA, pin_objects, pin_visuals
+
+SHARD = 256
+BATCH = 16
+Progress = Callable[[str, int, int], None]
+MakeVisuals = Callable[[Sequence[Image]], list[PinVisual]]
+
+
+@dataclass(frozen=True)
+class VisualSummary:
+    """What a refresh did: images described now, pins whose image was described before, why images
+    are unreadable (by pin), and objects over all pins.
+    """
+
+    described: int
+    reused: int
+    unreadable: Mapping[str, str]
+    objects: int
+
+
+class VisualStore:
+    """PinVisuals of one feature version: vectors in shards under home, rows in SQL."""
+
+    def __init__(self, database: Database, home: Path, feature_version: str) -> None:
+        self.database = database
+        self.home = home
+        self.feature_version = feature_version
+
+    def refresh(
+        self,
+        images: Mapping[str, Path],
+        make: MakeVisuals,
+        progress: Progress | None = None,
+        keep_others: bool = False,
+    ) -> VisualSummary:
+        """Makes and publishes the visuals of the pins (pin_id -> image file) that are new or whose
+        image has changed, shard by shard; killed and started again, it redoes at most the shard in
+        flight. Other pins lose their rows, unless keep_others.
+        """
+        contents, unreadable = _hash_files(images)
+        shards = self._shards_by_hash()
+        files = {content: images[pin] for pin, content in contents.items()}
+        todo = sorted(set(files) - set(shards))
+        bad: dict[str, str] = {}
+        for done in range(0, len(todo), SHARD):
+            part = todo[done : done + SHARD]
+            tick = None if progress is None else _offset(progress, done, len(todo))
+            made = _describe([files[content] for content in part], part, make, bad, tick)
+            shards.update(self._write(part, made))
+        unreadable |= {pin: bad[content] for pin, content in contents.items() if content in bad}
+        pins = {pin: content for pin, content in contents.items() if content not in bad}
+        self._publish(pins, shards, keep_others)
+        new = set(todo)
+        reused = sum(content not in new for content in pins.values())
+        return VisualSummary(len(todo) - len(bad), reused, unreadable, self._n_objects())
+
+    def read(self, pin_ids: Sequence[str]) -> dict[str, PinVisual]:
+        """PinVisuals by pin, of those given pins that have one; reads each shard once."""
+        places = self._places()
+        by_shard: dict[str, dict[str, list[str]]] = {}
+        for pin in pin_ids:
+            if pin in places:
+                content, shard = places[pin]
+                by_shard.setdefault(shard, {}).setdefault(content, []).append(pin)
+        found: dict[str, PinVisual] = {}
+        for shard, wanted in by_shard.items():
+            for visual in read_shard(self.home / shard, wanted):
+                found |= dict.fromkeys(wanted[visual.content_hash], visual)
+        return found
+
+    def copy_from(self, other: "VisualStore", but_not: Sequence[str]) -> None:
+        """Takes over another version's rows for all pins except those given; vectors are shared."""
+        with self.database.engine.begin() as connection:
+            for table in (pin_visuals, pin_objects):
+                columns = [c for c in table.columns if c.name != "feature_version"]
+                version = sa.literal(self.feature_version)
+                mine = table.c.feature_version == self.feature_version
+                taken = sa.and_(
+                    table.c.feature_version == other.feature_version,
+                    table.c.pin_id.not_in(but_not),
+                )
+                connection.execute(table.delete().where(mine, table.c.pin_id.not_in(but_not)))
+                rows = sa.select(version, *columns).where(taken)
+                names = ["feature_version", *(c.name for c in columns)]
+                connection.execute(table.insert().from_select(names, rows))
+
+    def _shards_by_hash(self) -> dict[str, str]:
+        table = METADATA.tables["manifest"]
+        query = sa.select(table.c.path).where(
+            table.c.step == "visuals", table.c.feature_version == self.feature_version
+        )
+        paths = self.database.read(query)["path"].to_pylist()
+        there = [path for path in paths if (self.home / path).exists()]
+        return {content: path for path in there for content in shard_hashes(self.home / path)}
+
+    def _write(self, part: Sequence[str], visuals: Sequence[PinVisual]) -> dict[str, str]:
+        if not visuals:
+            return {}
+        name = fingerprint(*part)
+        path = f"visuals/{self.feature_version}/{name}.parquet"
+        write_shard(self.home / path, visuals)
+        self.database.mark_done(
+            "visuals", f"{self.feature_version}/{name}", name, len(visuals), path,
+            self.feature_version,
+        )  # fmt: skip
+        return {visual.content_hash: path for visual in visuals}
+
+    def _places(self) -> dict[str, tuple[str, str]]:
+        query = sa.select(
+            pin_visuals.c.pin_id, pin_visuals.c.content_hash, pin_visuals.c.shard
+        ).where(pin_visuals.c.feature_version == self.feature_version)
+        rows = self.database.read(query).to_pylist()
+        return {row["pin_id"]: (row["content_hash"], row["shard"]) for row in rows}
+
+    def _publish(
+        self, pins: Mapping[str, str], shards: Mapping[str, str], keep_others: bool
+    ) -> None:
+        published = self._places()
+        wanted = {pin: (content, shards[content]) for pin, content in pins.items()}
+        gone = [] if keep_others else sorted(set(published) - set(wanted))
+        changed: dict[str, list[str]] = {}
+        for pin, place in wanted.items():
+            if published.get(pin) != place:
+                changed.setdefault(place[1], []).append(pin)
+        for start in range(0, len(gone), SHARD):
+            self._replace(gone[start : start + SHARD], {}, "")
+        for shard, members in changed.items():
+            contents = {pins[pin] for pin in members}
+            visuals = {v.content_hash: v for v in read_shard(self.home / shard, contents)}
+            self._replace(members, {pin: visuals[pins[pin]] for pin in members}, shard)
+
+    def _replace(
+        self, pin_ids: Sequence[str], visuals: Mapping[str, PinVisual], shard: str
+    ) -> None:
+        where = {"feature_version": self.feature_version, "pin_id": list(pin_ids)}
+        objects = [row for pin, v in visuals.items() for row in self._object_rows(pin, v)]
+        rows = [self._pin_row(pin, visual, shard) for pin, visual in visuals.items()]
+        self.database.replace(pin_objects, as_rows(pin_objects, objects), **where)
+        self.database.replace(pin_visuals, as_rows(pin_visuals, rows), **where)
+
+    def _pin_row(self, pin: str, visual: PinVisual, shard: str) -> dict[str, object]:
+        dominant = visual.dominant
+        return {
+            "feature_version": self.feature_version,
+            "pin_id": pin,
+            "content_hash": visual.content_hash,
+            "width": visual.width,
+            "height": visual.height,
+            "n_objects": len(visual.scores),
+            "dominant_category": None if dominant is None else visual.categories[dominant],
+            "shard": shard,
+        }
+
+    def _object_rows(self, pin: str, visual: PinVisual) -> Iterator[dict[str, object]]:
+        shares = visual.area_shares
+        for number, category in enumerate(visual.categories):
+            x1, y1, x2, y2 = visual.boxes[number].tolist()
+            lightness, a, b = visual.colours[number].tolist()
+            yield {
+                "feature_version": self.feature_version, "pin_id": pin, "object_no": number,
+                "category": category, "score": float(visual.scores[number]),
+                "x1": x1, "y1": y1, "x2": x2, "y2": y2, "area_share": float(shares[number]),
+                "is_dominant": int(number == visual.dominant),
+                "lab_l": lightness, "lab_a": a, "lab_b": b,
+            }  # fmt: skip
+
+    def _n_objects(self) -> int:
+        query = sa.select(sa.func.count().label("n")).where(
+            pin_objects.c.feature_version == self.feature_version
+        )
+        return int(self.database.read(query)["n"][0].as_py())
+
+
+def as_rows(table: sa.Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Rows as an Arrow table with the columns of a SQL table."""
+    return pa.table({c.name: [row[c.name] for row in rows] for c in table.columns})
+
+
+def _hash_files(images: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
+    """(pin -> content hash, pin -> why its image file cannot be read)."""
+    contents: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+
+    def digest(path: Path) -> str | OSError:
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        for pin, result in zip(images, pool.map(digest, images.values()), strict=True):
+            if isinstance(result, OSError):
+                unreadable[pin] = f"The file cannot be read ({result.strerror})."
+            else:
+                contents[pin] = result
+    return contents, unreadable
+
+
+def _describe(
+    files: Sequence[Path],
+    contents: Sequence[str],
+    make: MakeVisuals,
+    bad: dict[str, str],
+    progress: Callable[[int], None] | None,
+) -> list[PinVisual]:
+    """Visuals of the files that are images; the others' reasons go into `bad` by content hash."""
+    visuals: list[PinVisual] = []
+    with ThreadPoolExecutor(2) as pool:
+        batches = [slice(start, start + BATCH) for start in range(0, len(files), BATCH)]
+        loading = [[pool.submit(_load, path) for path in files[batch]] for batch in batches[:2]]
+        for number, batch in enumerate(batches):
+            if number + 2 < len(batches):
+                ahead = files[batches[number + 2]]
+                loading.append([pool.submit(_load, path) for path in ahead])
+            loaded = [future.result() for future in loading[number]]
+            loading[number] = []
+            images = []
+            for content, result in zip(contents[batch], loaded, strict=True):
+                if isinstance(result, UnreadableImage):
+                    bad[content] = str(result)
+                else:
+                    images.append(result)
+            visuals += make(images) if images else []
+            if progress is not None:
+                progress(min(batch.stop, len(files)))
+    return visuals
+
+
+def _load(path: Path) -> Image | UnreadableImage:
+    try:
+        return load_image(path)
+    except UnreadableImage as error:
+        return error
+
+
+def _offset(progress: Progress, done: int, total: int) -> Callable[[int], None]:
+    return lambda n: progress("visuals", done + n, total)
