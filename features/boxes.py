@@ -12,7 +12,7 @@ def area(boxes: Floats) -> Floats:
     >>> area(np.array([[0.0, 0.0, 4.0, 2.0], [3.0, 0.0, 1.0, 2.0]])).tolist()
     [8.0, 0.0]
     """
-    return np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None), axis=-1)
+    return np.asarray(np.prod(np.clip(boxes[..., 2:] - boxes[..., :2], 0, None), axis=-1))
 
 
 def iou(first: Floats, second: Floats) -> Floats:
@@ -27,7 +27,7 @@ def iou(first: Floats, second: Floats) -> Floats:
     opposite = np.minimum(first[..., 2:], second[..., 2:])
     inside = np.prod(np.clip(opposite - corner, 0, None), axis=-1)
     union = area(first) + area(second) - inside
-    return np.divide(inside, union, out=np.zeros_like(inside), where=union > 0)
+    return np.asarray(np.divide(inside, union, out=np.zeros_like(inside), where=union > 0))
 
 
 def pad(boxes: Floats, padding: float, width: int, height: int) -> Floats:
@@ -38,4 +38,5 @@ def pad(boxes: Floats, padding: float, width: int, height: int) -> Floats:
     """
     margin = (boxes[:, 2:] - boxes[:, :2]) * padding
     grown = np.concatenate([boxes[:, :2] - margin, boxes[:, 2:] + margin], axis=1)
-    return np.clip(grown, 0, np.array([width, height, width, height], dtype=boxes.dtype))
+    limit = np.array([width, height, width, height], dtype=boxes.dtype)
+    return np.asarray(np.clip(grown, 0, limit))

@@ -19,7 +19,7 @@ def lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     converted = ImageCms.applyTransform(pil.fromarray(pixels), _srgb_to_lab())
     values = np.asarray(converted).astype(np.int16)
     values[..., 1:] = (values[..., 1:] ^ 128) - 128
-    return (values * np.array([100 / 255, 1, 1])).astype(np.float32)
+    return np.asarray(values * np.array([100 / 255, 1, 1]), dtype=np.float32)
 
 
 def salient_colour(crop: NDArray[np.uint8]) -> NDArray[np.float32]:

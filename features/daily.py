@@ -107,8 +107,8 @@ def refresh_interest(
         if database.is_done("object_interest", piece, states[day]):
             continue
         rows = _interest_rows(interest_before(crops, matched, day, boxes.shape[:2]), pins)
-        keys = {"feature_version": feature_version, "date": day}
-        n_rows = database.replace(object_interest, _keyed(rows, **keys), **keys)
+        rows = _keyed(rows, feature_version, day)
+        n_rows = database.replace(object_interest, rows, feature_version=feature_version, date=day)
         database.mark_done(
             "object_interest", piece, states[day], n_rows, feature_version=feature_version
         )

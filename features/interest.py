@@ -59,17 +59,14 @@ def interest(
     crops = pd.DataFrame({"user": users, "pin": pin, "object": matched})
     votes = crops.value_counts(["pin", "user", "object"]).rename("n").reset_index()
     votes["vote"] = votes["n"] / votes.groupby(["pin", "user"])["n"].transform("sum")
-    n_croppers = votes.drop_duplicates(["pin", "user"]).groupby("pin").size()
-    n_croppers = n_croppers.reindex(range(shape[0]), fill_value=0).to_numpy()
+    by_pin = votes.drop_duplicates(["pin", "user"])["pin"].to_numpy()
+    n_croppers = np.bincount(by_pin, minlength=shape[0])
     favourite = votes.sort_values("vote", ascending=False, kind="stable").drop_duplicates(
         ["pin", "user"]
     )
-    for rows, target, weight in ((votes, share, votes["vote"]), (favourite, croppers, 1)):
-        on_object = rows["object"].to_numpy() >= 0
-        weights = np.broadcast_to(np.asarray(weight), len(rows))[on_object]
-        places = (rows["pin"].to_numpy()[on_object], rows["object"].to_numpy()[on_object])
-        np.add.at(target, places, weights.astype(target.dtype))
-    share /= np.maximum(n_croppers, 1)[:, None]
+    votes, favourite = votes[votes["object"] >= 0], favourite[favourite["object"] >= 0]
+    np.add.at(share, (votes["pin"], votes["object"]), votes["vote"] / n_croppers[votes["pin"]])
+    np.add.at(croppers, (favourite["pin"], favourite["object"]), 1)
     return Interest(share.astype(np.float32), croppers, n_croppers)
 
 

@@ -173,7 +173,7 @@ def _presence(
     return {
         "query_has_object": _number(one != pins.none),
         "candidate_has_object": _number(two != pins.none),
-        "both_have_object": _number(both),
+        "both_have_object": _number(np.asarray(both)),
         "same_category": _number(same),
         "n_shared_categories": _n_shared(pins.categories[pins.objects[query]], pairs.same),
         "query_object_area": pins.areas[one],

@@ -93,7 +93,8 @@ def _visuals(table: pa.Table) -> list[PinVisual]:
     def vectors(name: str, width: int) -> NDArray[np.float32]:
         values = column[name].flatten()
         values = values.flatten() if name != "whole" else values
-        return values.to_numpy(zero_copy_only=False).astype(np.float32).reshape(-1, width)
+        numbers = values.to_numpy(zero_copy_only=False)
+        return np.asarray(numbers, dtype=np.float32).reshape(-1, width)
 
     whole = vectors("whole", dimension)
     boxes, colours = vectors("boxes", 4), vectors("colours", 3)
