@@ -1,0 +1,183 @@
+"""The networks: Faster R-CNN (Ren et al. 2015, https://arxiv.org/abs/1506.01497) with a feature
+pyramid (Lin et al. 2017, https://arxiv.org/abs/1612.03144), small or torchvision's own."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torchvision.models import detection as hub
+from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
+
+from features.backbone import MEAN, STD, lite0
+
+PYRAMID_CHANNELS = 128
+BOX_FEATURES = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a detector's numbers depend on, beside its weights.
+
+    categories: names, by label from 1 (0 is background). architecture: 'lite0', 'resnet101_fpn'
+    or a name in HUB. short_side, long_side: an image is scaled until its short side is short_side,
+    unless its long side would pass long_side, pixels. min_score, max_boxes: what is kept.
+    proposals_before, proposals_after: region proposals kept before (per pyramid level) and after
+    non-maximum suppression.
+    """
+
+    categories: tuple[str, ...]
+    architecture: str = "lite0"
+    short_side: int = 416
+    long_side: int = 640
+    min_score: float = 0.05
+    max_boxes: int = 50
+    proposals_before: int = 300
+    proposals_after: int = 150
+
+
+class Lite0Body(nn.Module):
+    """EfficientNet-Lite0 as named maps of strides 8, 16 and 32 (40, 112, 320 channels)."""
+
+    channels = (40, 112, 320)
+
+    def __init__(self, *, pretrained: bool) -> None:
+        super().__init__()
+        self.layers = lite0(features_only=True, pretrained=pretrained)
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        maps = self.layers(pixels)
+        return OrderedDict((str(level), feature) for level, feature in enumerate(maps))
+
+
+class Lite0Pyramid(nn.Module):
+    """Lite0Body and a feature pyramid over it."""
+
+    out_channels = PYRAMID_CHANNELS
+
+    def __init__(self, *, pretrained: bool) -> None:
+        super().__init__()
+        self.body = Lite0Body(pretrained=pretrained)
+        self.fpn = FeaturePyramidNetwork(
+            list(Lite0Body.channels), PYRAMID_CHANNELS, extra_blocks=LastLevelMaxPool()
+        )
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        return self.fpn(self.body(pixels))  # type: ignore[no-any-return]
+
+
+class AsGiven(GeneralizedRCNNTransform):  # type: ignore[misc]
+    """Normalises and pads images to a batch, but leaves their size, which the caller chose."""
+
+    def resize(
+        self, image: Tensor, target: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor] | None]:
+        return image, target
+
+
+def faster_rcnn(settings: Settings, *, pretrained: bool = True) -> FasterRCNN:
+    """The network of `settings.architecture`, its head untrained; it takes images as they are
+    scaled. With pretrained its backbone has ImageNet weights ('lite0' needs no download).
+    """
+    if settings.architecture == "lite0":
+        model = _lite0(settings, pretrained)
+    elif settings.architecture == "resnet101_fpn":
+        model = _resnet101(settings, pretrained)
+    else:
+        raise ValueError(
+            f"No architecture '{settings.architecture}' to train; use 'lite0' or 'resnet101_fpn'."
+        )
+    return unscaled(model)
+
+
+def unscaled(model: FasterRCNN) -> FasterRCNN:
+    """The model with its own rescaling of images taken out."""
+    old = model.transform
+    model.transform = AsGiven(800, 1333, old.image_mean, old.image_std)
+    return model
+
+
+def _lite0(settings: Settings, pretrained: bool) -> FasterRCNN:
+    sizes = ((16, 28), (48, 80), (128, 192), (272, 384))
+    return FasterRCNN(
+        Lite0Pyramid(pretrained=pretrained),
+        num_classes=None,
+        rpn_anchor_generator=AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
+        box_roi_pool=MultiScaleRoIAlign(["0", "1", "2"], output_size=7, sampling_ratio=2),
+        box_head=TwoMLPHead(PYRAMID_CHANNELS * 7 * 7, BOX_FEATURES),
+        box_predictor=FastRCNNPredictor(BOX_FEATURES, len(settings.categories) + 1),
+        image_mean=list(MEAN),
+        image_std=list(STD),
+        rpn_pre_nms_top_n_train=1000,
+        rpn_post_nms_top_n_train=500,
+        box_batch_size_per_image=128,
+        **_limits(settings),
+    )
+
+
+def _resnet101(settings: Settings, pretrained: bool) -> FasterRCNN:
+    weights = "DEFAULT" if pretrained else None
+    backbone = resnet_fpn_backbone(backbone_name="resnet101", weights=weights, trainable_layers=5)
+    return FasterRCNN(backbone, len(settings.categories) + 1, **_limits(settings))
+
+
+def _limits(settings: Settings) -> dict[str, float]:
+    return {
+        "rpn_pre_nms_top_n_test": settings.proposals_before,
+        "rpn_post_nms_top_n_test": settings.proposals_after,
+        "box_score_thresh": settings.min_score,
+        "box_detections_per_img": settings.max_boxes,
+    }
+
+
+def fuse_norms(module: nn.Module) -> nn.Module:
+    """The module with each batch norm that follows a convolution folded into it, in place: the
+    same numbers in eval mode, in fewer passes over memory."""
+    before: tuple[str, nn.Conv2d] | None = None
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Conv2d):
+            before = (name, child)
+        elif isinstance(child, nn.BatchNorm2d) and before is not None:
+            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            setattr(module, name, getattr(child, "act", nn.Identity()))
+            before = None
+        else:
+            fuse_norms(child)
+    return module
+
+
+HUB: dict[str, tuple[Callable[..., FasterRCNN], object]] = {
+    "fasterrcnn_resnet50_fpn_v2": (
+        hub.fasterrcnn_resnet50_fpn_v2,
+        hub.FasterRCNN_ResNet50_FPN_V2_Weights.COCO_V1,
+    ),
+    "fasterrcnn_resnet50_fpn": (
+        hub.fasterrcnn_resnet50_fpn,
+        hub.FasterRCNN_ResNet50_FPN_Weights.COCO_V1,
+    ),
+}
+
+
+def hub_faster_rcnn(name: str) -> tuple[FasterRCNN, Settings]:
+    """A model of HUB with its COCO weights, downloaded on first use, at torchvision's scale.
+
+    Raises FileNotFoundError where the weights cannot be had.
+    """
+    build, weights = HUB[name]
+    names = weights.meta["categories"]  # type: ignore[attr-defined]
+    settings = Settings(tuple(names[1:]), name, 800, 1333, 0.05, 100, 1000, 1000)
+    try:
+        model = build(weights=weights, **_limits(settings))
+    except OSError as error:
+        raise FileNotFoundError(
+            f"The weights of '{name}' cannot be had: they are downloaded on first use and need "
+            "internet; 'bundled' works without."
+        ) from error
+    return unscaled(model), settings

@@ -1,0 +1,209 @@
+"""Training the small detector on COCO-format boxes."""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.models.detection import FasterRCNN
+
+from features.catalogue import catalogue_boxes
+from features.detector import save_detector
+from features.examples import CocoFiles, Example, Target, Variety, batches, categories_of, read_coco
+from features.faster_rcnn import Settings, faster_rcnn
+
+PRODUCTS_PER_BOARD = 25
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average."""
+
+    epochs: int = 7
+    batch_size: int = 8
+    learning_rate: float = 5e-4
+    backbone_rate: float = 0.4
+    weight_decay: float = 0.02
+    warm_up_steps: int = 100
+    ema_decay: float = 0.995
+    gradient_norm: float = 10.0
+    variety: Variety = Variety()
+    seed: int = 7
+
+
+def train(
+    coco_files: CocoFiles,
+    out: Path,
+    recipe: Recipe | None = None,
+    *,
+    architecture: str = "lite0",
+    device: str = "cpu",
+) -> Path:
+    """Trains on the COCO files (each with the folder of its photos) and writes the weights to
+    `out` (.safetensors, with a .json beside it); returns `out`.
+
+    An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on from
+    there, and ends as one that was not.
+    """
+    recipe = recipe or Recipe()
+    settings = Settings(categories_of(coco_files), architecture)
+    examples = [
+        example
+        for path, folder in coco_files
+        for example in read_coco(path, folder, settings.categories)
+    ]
+    if not examples:
+        raise ValueError("The COCO files hold no boxes; give at least one photo with a box.")
+    described = {"photos": len(examples), "categories": settings.categories, **asdict(recipe)}
+    torch.manual_seed(recipe.seed)
+    run = _Run(faster_rcnn(settings), recipe, len(examples), device)
+    checkpoint = Path(out).with_suffix(".checkpoint")
+    if checkpoint.exists():
+        run.load(checkpoint, json.dumps(described))
+    with _progress() as progress:
+        while run.epoch < recipe.epochs:
+            run.one_epoch(examples, progress)
+            run.save(checkpoint, json.dumps(described))
+    save_detector(run.averaged.module, settings, Path(out), described)
+    checkpoint.unlink(missing_ok=True)
+    return Path(out)
+
+
+def train_bundled(fashion: Path, scenes: Path, out: Path, device: str = "cpu") -> Path:
+    """Trains the bundled detector as docs/model-card.md describes it; returns `out`.
+
+    fashion: a folder in the input contract with boxes_train.json. scenes: a folder with drawn
+    scenes' boxes.json and photos.
+    """
+    out = Path(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    catalogue = out.with_suffix(".catalogue.json")
+    catalogue.write_text(json.dumps(catalogue_boxes(fashion, PRODUCTS_PER_BOARD)))
+    coco_files = [
+        (fashion / "boxes_train.json", fashion),
+        (catalogue, fashion),
+        (scenes / "boxes.json", scenes),
+    ]
+    train(coco_files, out, Recipe(), device=device)
+    catalogue.unlink()
+    return out
+
+
+class _Run:
+    """The state of one training: model, its moving average, optimiser, epochs done."""
+
+    def __init__(self, model: FasterRCNN, recipe: Recipe, examples: int, device: str) -> None:
+        self.recipe = recipe
+        self.device = torch.device(device)
+        self.steps = math.ceil(examples / recipe.batch_size)
+        self.epoch = 0
+        self.model = model.to(self.device)
+        self.model.to(memory_format=torch.channels_last)
+        self.averaged = AveragedModel(
+            self.model,
+            multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay),  # type: ignore[no-untyped-call]
+        )
+        self.optimizer = torch.optim.AdamW(_groups(self.model, recipe))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+
+    def _rate(self, step: int) -> float:
+        """Share of the learning rate: linear warm-up, then half a cosine to 1 % of it."""
+        warm_up = min(1.0, (step + 1) / self.recipe.warm_up_steps)
+        done = step / max(1, self.steps * self.recipe.epochs)
+        return warm_up * (0.01 + 0.99 * (1 + math.cos(math.pi * min(1.0, done))) / 2)
+
+    def one_epoch(self, examples: list[Example], progress: Progress) -> None:
+        """One pass over the examples, and a line with its mean losses."""
+        self.model.train()
+        _freeze_norms(self.model)
+        torch.manual_seed(self.recipe.seed + self.epoch)
+        totals: dict[str, float] = {}
+        started = time.perf_counter()
+        name = f"epoch {self.epoch + 1}/{self.recipe.epochs}"
+        recipe = self.recipe
+        drawn = batches(examples, recipe.batch_size, recipe.variety, recipe.seed, self.epoch)
+        for images, targets in progress.track(drawn, total=self.steps, description=name):
+            for key, value in self._step(images, targets).items():
+                totals[key] = totals.get(key, 0.0) + value / self.steps
+        self.epoch += 1
+        losses = "  ".join(f"{key[5:]} {value:.3f}" for key, value in totals.items())
+        seconds = time.perf_counter() - started
+        progress.console.print(f"{name}  {losses}  {seconds:.0f} s")
+
+    def _step(self, images: list[Tensor], targets: list[Target]) -> dict[str, float]:
+        images = [image.to(self.device) for image in images]
+        targets = [{key: value.to(self.device) for key, value in row.items()} for row in targets]
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            losses = self.model(images, targets)
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            raise ValueError("The loss is not finite; train with a smaller learning rate.")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.gradient_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.averaged.update_parameters(self.model)
+        return {key: float(value.detach()) for key, value in losses.items()}
+
+    def save(self, path: Path, described: str) -> None:
+        state = {
+            "described": described,
+            "epoch": self.epoch,
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        aside = path.with_suffix(".aside")
+        torch.save(state, aside)
+        aside.replace(path)
+
+    def load(self, path: Path, described: str) -> None:
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["described"] != described:
+            raise ValueError(f"{path} is of another training; remove it to start anew.")
+        self.epoch = state["epoch"]
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def _groups(model: FasterRCNN, recipe: Recipe) -> list[dict[str, object]]:
+    """Parameter groups: pretrained layers learn slower; vectors (norms, biases) do not decay."""
+    groups = []
+    for pretrained in (True, False):
+        for matrix in (True, False):
+            parameters = [
+                value
+                for key, value in model.named_parameters()
+                if key.startswith("backbone.body") == pretrained and (value.ndim > 1) == matrix
+            ]
+            rate = recipe.learning_rate * (recipe.backbone_rate if pretrained else 1.0)
+            decay = recipe.weight_decay if matrix else 0.0
+            groups.append({"params": parameters, "lr": rate, "weight_decay": decay})
+    return groups
+
+
+def _freeze_norms(model: nn.Module) -> None:
+    """Batch norms keep the statistics they were pretrained with: batches here are small."""
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
