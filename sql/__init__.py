@@ -1,0 +1,1 @@
+"""Tables, migrations, views and bulk movement of rows: the contract between the three teams."""

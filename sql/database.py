@@ -1,0 +1,178 @@
+"""The database: Arrow tables in and out, the schema, and what has been done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sql import manifest
+from sql.arrow import known_types, restored, stored
+from sql.connections import connect_arrow, create_engine
+from sql.manifest import fingerprint
+
+__all__ = ["Database", "fingerprint", "open_database"]
+
+BATCH_ROWS = 65_536
+_SQLITE_BATCH = "adbc.sqlite.query.batch_rows"
+_TEXT = "''"
+_EXAMPLES = {pa.int64(): "0", pa.float64(): "0.5"}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A SQLite file or a PostgreSQL database; `url` is what SQLAlchemy calls it."""
+
+    url: str
+    engine: sa.Engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    def upgrade(self) -> None:
+        """Create or migrate the tables to the newest schema, then the views."""
+        from sql.schema import upgrade
+
+        upgrade(self.engine)
+
+    def read(self, query: str | sa.Select[Any], **params: object) -> pa.Table:
+        """The rows of a query, read-only; `:name` in text stands for a parameter (a list for IN).
+
+        Columns named as in the schema have its types: DATE -> date32, DateTime -> timestamp[us]
+        (UTC), counts int64, reals float64, also when all null or when there is no row.
+        """
+        with self._cursor(write=False) as cursor:
+            if self.is_sqlite:  # types are inferred from the first batch: make it the only one
+                cursor.adbc_statement.set_options(**{_SQLITE_BATCH: 2**30})
+            cursor.execute(self._render(query, params))
+            return restored(cursor.fetch_arrow_table())
+
+    def batches(self, query: str | sa.Select[Any], **params: object) -> Iterator[pa.RecordBatch]:
+        """As `read`, streamed in batches of at most 65,536 rows; none where there is no row.
+
+        All batches have one schema. Exhaust or close the iterator before using `engine`.
+        """
+        text = self._render(query, params)
+        with self._cursor(write=False) as cursor:
+            if self.is_sqlite:
+                text = _with_example_row(cursor, text)
+                cursor.adbc_statement.set_options(**{_SQLITE_BATCH: BATCH_ROWS})
+            cursor.execute(text)
+            n_examples = int(self.is_sqlite)
+            for batch in cursor.fetch_record_batch():
+                rows = restored(pa.Table.from_batches([batch.slice(n_examples)]))
+                n_examples = 0
+                yield from rows.combine_chunks().to_batches(BATCH_ROWS)
+
+    def append(self, table: sa.Table, rows: pa.Table) -> int:
+        """Insert rows in bulk; columns go by name, missing ones become null. The number of rows."""
+        with self._cursor(write=True) as cursor:
+            return self._insert(cursor, table, rows)
+
+    def replace(self, table: sa.Table, rows: pa.Table, **where: Any) -> int:
+        """In one transaction, delete the rows where all equalities hold and insert `rows`.
+
+        A list, tuple or set in `where` means IN; without `where` the whole table is replaced.
+        Readers see the old rows or the new ones, never a mixture. The number of rows inserted.
+        """
+        delete = sa.delete(table)
+        for name, value in where.items():
+            column = table.columns[name]
+            many = isinstance(value, list | tuple | set | frozenset)
+            delete = delete.where(column.in_(value) if many else column == value)
+        with self._cursor(write=True) as cursor:
+            cursor.execute(self._render(delete, {}))
+            return self._insert(cursor, table, rows)
+
+    def is_done(self, step: str, piece: str, fingerprint: str) -> bool:
+        """Whether the piece was finished from inputs with this fingerprint."""
+        with self.engine.connect() as connection:
+            return manifest.find(connection, step, piece) == fingerprint
+
+    def mark_done(
+        self,
+        step: str,
+        piece: str,
+        fingerprint: str,
+        n_rows: int,
+        path: str | None = None,
+        feature_version: str | None = None,
+    ) -> None:
+        """Record that the piece is finished, in place of any older record of it."""
+        with self.engine.begin() as connection:
+            manifest.record(
+                connection, step=step, piece=piece, fingerprint=fingerprint,
+                n_rows=n_rows, path=path, feature_version=feature_version,
+            )  # fmt: skip
+
+    @contextmanager
+    def _cursor(self, *, write: bool) -> Iterator[Any]:
+        with connect_arrow(self.engine.url, write=write) as connection:  # noqa: SIM117
+            with connection.cursor() as cursor:
+                yield cursor
+
+    def _insert(self, cursor: Any, table: sa.Table, rows: pa.Table) -> int:
+        data = stored(rows, table, self.engine.dialect.name)
+        if len(data):
+            cursor.adbc_ingest(table.name, data, mode="append")
+        return len(data)
+
+    def _render(self, query: str | sa.sql.ClauseElement, params: dict[str, object]) -> str:
+        if isinstance(query, str):
+            if not params:
+                return query
+            query = sa.text(query).bindparams(
+                *(
+                    sa.bindparam(name, value, expanding=isinstance(value, list | tuple | set))
+                    for name, value in params.items()
+                )
+            )
+        # percent signs are doubled by the default style of psycopg, which is not used here
+        plain = sqlite.dialect if self.is_sqlite else postgresql.dialect
+        dialect = plain(paramstyle="named")
+        return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def open_database(url_or_path: str | Path) -> Database:
+    """The database at a SQLAlchemy URL, or the SQLite file at a path, whose folder is created.
+
+    Raises ValueError for a database that is neither SQLite in a file nor PostgreSQL.
+    """
+    text = str(url_or_path)
+    url = sa.make_url(text) if "://" in text else sa.URL.create("sqlite", database=text)
+    if url.get_backend_name() == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    elif url.drivername != "sqlite" or url.database in (None, "", ":memory:"):
+        raise ValueError(
+            f"{url.render_as_string()} is not supported; give the path of a SQLite file, "
+            "sqlite:///PATH or postgresql://USER@HOST/NAME."
+        )
+    else:
+        path = Path(str(url.database)).absolute()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        url = url.set(database=str(path))
+    return Database(url.render_as_string(hide_password=False), create_engine(url))
+
+
+def _with_example_row(cursor: Any, query: str) -> str:
+    """The query after one row of examples, from which ADBC's SQLite driver infers the types.
+
+    Otherwise a column whose first 65,536 values are null would be taken for whole numbers.
+    """
+    query = query.strip().rstrip(";")
+    cursor.execute(f"SELECT * FROM ({query}\n) LIMIT 0")
+    types = known_types()
+    examples = (
+        f"{_EXAMPLES.get(types[name], _TEXT) if name in types else 'NULL'} AS {_quoted(name)}"
+        for name in cursor.fetch_arrow_table().column_names
+    )
+    return f"SELECT {', '.join(examples)} UNION ALL SELECT * FROM ({query}\n)"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,1 @@
+"""Migrations: one file per change of the schema under versions/, run by Alembic."""

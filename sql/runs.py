@@ -1,0 +1,69 @@
+"""Runs: what was started, what became of it, and what it counted."""
+
+import datetime as dt
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import sqlalchemy as sa
+
+from sql.database import Database
+from sql.tables import runs
+
+
+@contextmanager
+def recorded_run(
+    database: Database, command: str, date: dt.date, code_version: str
+) -> Iterator[dict[str, object]]:
+    """A row of `runs` from start to end: running, then done or failed.
+
+    Yields the summary to fill; its `feature_version`, if any, also goes into that column.
+    """
+    run_id, summary = uuid.uuid4().hex[:12], dict[str, object]()
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.insert(runs).values(
+                run_id=run_id,
+                command=command,
+                date=date,
+                code_version=code_version,
+                started_at=_now(),
+                status="running",
+            )
+        )
+    status = "failed"
+    try:
+        yield summary
+        status = "done"
+    finally:
+        with database.engine.begin() as connection:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.run_id == run_id)
+                .values(
+                    finished_at=_now(),
+                    status=status,
+                    feature_version=summary.get("feature_version"),
+                    summary=json.dumps(summary, default=str),
+                )
+            )
+
+
+def last_summary(database: Database, key: str) -> object:
+    """The newest value under a key among the summaries of finished runs.
+
+    Raises ValueError where no finished run has one.
+    """
+    query = (
+        sa.select(runs.c.summary).where(runs.c.status == "done").order_by(runs.c.started_at.desc())
+    )
+    with database.engine.connect() as connection:
+        for (text,) in connection.execute(query):
+            if (value := json.loads(text or "{}").get(key)) is not None:
+                return value
+    raise ValueError(f"No finished run knows a {key}; run `related-pins daily` first.")
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)

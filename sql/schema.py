@@ -1,0 +1,50 @@
+"""The schema of a database: tables by migration, then the views."""
+
+import re
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+
+from sql import manifest
+from sql.manifest import fingerprint
+
+HERE = Path(__file__).parent
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Migrate the tables to the newest schema and bring the views up to date."""
+    config = Config()
+    config.set_main_option("script_location", str(HERE / "migrations").replace("%", "%%"))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        refresh_views(connection)
+
+
+def view_files() -> list[Path]:
+    """The .sql files of the views in the order in which they are created: by leading number."""
+    return sorted((HERE / "views").glob("*.sql"))
+
+
+def view_name(file: Path) -> str:
+    """The view that a file creates.
+
+    >>> view_name(Path("10_stg_impressions.sql"))
+    'stg_impressions'
+    """
+    return re.sub(r"^\d+_", "", file.stem)
+
+
+def refresh_views(connection: sa.Connection) -> None:
+    """Drop and create all views if a file has changed since they were last created."""
+    files = view_files()
+    stamp = fingerprint([[f.name, f.read_text()] for f in files])
+    if manifest.find(connection, "views", "all") == stamp:
+        return
+    for file in reversed(files):
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view_name(file)}")
+    for file in files:
+        connection.exec_driver_sql(f"CREATE VIEW {view_name(file)} AS\n{file.read_text()}")
+    manifest.record(connection, step="views", piece="all", fingerprint=stamp, n_rows=len(files))
