@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sql.columns import CATEGORIES
 
 from features.visuals import PinVisual
@@ -168,12 +168,12 @@ def _presence(
     pins: PinArrays, query: Ints, candidate: Ints, pairs: Comparison
 ) -> dict[str, Floats]:
     one, two = pins.dominant[query], pins.dominant[candidate]
-    both = (one != pins.none) & (two != pins.none)
-    same = both & (pins.categories[one] == pins.categories[two])
+    both = np.logical_and(one != pins.none, two != pins.none)
+    same = np.logical_and(both, pins.categories[one] == pins.categories[two])
     return {
         "query_has_object": _number(one != pins.none),
         "candidate_has_object": _number(two != pins.none),
-        "both_have_object": _number(np.asarray(both)),
+        "both_have_object": both.astype(np.float32),
         "same_category": _number(same),
         "n_shared_categories": _n_shared(pins.categories[pins.objects[query]], pairs.same),
         "query_object_area": pins.areas[one],
@@ -237,7 +237,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return np.asarray(mean, dtype=np.float32)
 
 
-def _number(values: NDArray[np.generic]) -> Floats:
+def _number(values: ArrayLike) -> Floats:
     return np.asarray(values, dtype=np.float32)
 
 

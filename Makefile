@@ -1,0 +1,40 @@
+PYTHON ?= python3
+BIN := .venv/bin
+DATE := 2026-11-15
+export RELATED_PINS_HOME ?= demo/home
+
+.PHONY: demo test lint bench report clean
+
+demo: .venv/runtime  ## a simulated sample through the whole daily job
+	$(BIN)/related-pins sample demo/sample
+	$(BIN)/related-pins daily --source demo/sample --date $(DATE)
+
+report: .venv/runtime  ## the demo's report again, from its database
+	$(BIN)/related-pins report --date $(DATE)
+
+test: .venv/dev  ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: .venv/dev  ## style, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev  ## speed, as ratios against what one would otherwise write
+	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean:  ## everything that make has made
+	rm -rf .venv demo build dist *.egg-info
+
+.venv/pip:
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/runtime: .venv/pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/dev: .venv/pip pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@ .venv/runtime
