@@ -104,4 +104,5 @@ def _outfit(rng: np.random.Generator) -> list[str]:
     if rng.random() < 0.35:
         names.append("outerwear")
     extras = rng.permutation(["shoes", "bag", "hat", "sunglasses", "belt", "scarf", "tie", "watch"])
-    return names + extras.tolist()[: max(int(rng.integers(3, 7)) - len(names), 1)]
+    chosen: list[str] = extras.tolist()[: max(int(rng.integers(3, 7)) - len(names), 1)]
+    return names + chosen

@@ -1,15 +1,21 @@
-"""Pin images drawn from appearances: products, flat-lay outfits and room boards, with true boxes."""
+"""Pin images drawn from appearances: products, flat-lay outfits, room boards; with true boxes."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from experiments.world.appearance import CATEGORIES, FURNITURE, GARMENTS, Appearance, random_appearance
+from experiments.world.appearance import (
+    CATEGORIES,
+    FURNITURE,
+    GARMENTS,
+    Appearance,
+    random_appearance,
+)
 from experiments.world.backdrops import Setting, backdrop, random_setting
-from experiments.world.furniture import furniture
-from experiments.world.garments import garment
-from experiments.world.sketch import Floats, Sketch, render
+from experiments.world.silhouettes import silhouette
+from experiments.world.sketch import Floats, render
 
 __all__ = [
     "CATEGORIES", "FURNITURE", "GARMENTS", "Appearance", "DrawnObject", "Scene", "Setting",
@@ -60,22 +66,20 @@ class Scene:
     objects: tuple[DrawnObject, ...]
 
 
-def _sketch(look: Appearance) -> Sketch:
-    return (garment if look.category in GARMENTS else furniture)(look.category, look.shape)
-
-
 class _Canvas:
     """The scene while it is painted: colours, and which object owns each pixel."""
 
     def __init__(self, background: Floats) -> None:
         self.pixels = background
-        self.owner = np.full(background.shape[:2], -1, np.int8)
+        self.owner: NDArray[np.int8] = np.full(background.shape[:2], -1, np.int8)
         self.looks: list[Appearance] = []
         self.areas: list[int] = []
 
-    def paste(self, look: Appearance, paint: Floats, alpha: Floats, x: float, y: float, drop: int) -> None:
+    def paste(
+        self, look: Appearance, paint: Floats, alpha: Floats, x: float, y: float, drop: int
+    ) -> None:
         """Lays the object with its centre at x, y; its shadow falls `drop` pixels away."""
-        h, w = alpha.shape
+        h, w = int(alpha.shape[0]), int(alpha.shape[1])
         left, top = round(x - w / 2), round(y - h / 2)
         blurred = Image.fromarray((alpha * 255).astype(np.uint8)).filter(ImageFilter.BoxBlur(4))
         shadow = np.asarray(blurred, np.float32) * np.float32(_SHADOW / 255)
@@ -88,11 +92,14 @@ class _Canvas:
         self.looks.append(look)
         self.areas.append(int((alpha > 0.5).sum()))
 
-    def _windows(self, left: int, top: int, w: int, h: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-        high, wide = self.owner.shape
+    def _windows(
+        self, left: int, top: int, w: int, h: int
+    ) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+        high, wide = self.owner.shape[:2]
         x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + w, wide), min(top + h, high)
         x2, y2 = max(x1, x2), max(y1, y2)
-        return (slice(y1, y2), slice(x1, x2)), (slice(y1 - top, y2 - top), slice(x1 - left, x2 - left))
+        there = slice(y1 - top, y2 - top), slice(x1 - left, x2 - left)
+        return (slice(y1, y2), slice(x1, x2)), there
 
     def scene(self, kind: str, warmth: float) -> Scene:
         objects = []
@@ -103,7 +110,11 @@ class _Canvas:
                 box = (float(xs[0]), float(ys[0]), float(xs[-1] + 1), float(ys[-1] + 1))
                 objects.append(DrawnObject(look, box, float(mask.sum() / area)))
         tint = np.array([1 + warmth, 1.0, 1 - warmth], np.float32)
-        return Scene(kind, Image.fromarray(np.clip(self.pixels * tint, 0, 255).astype(np.uint8)), tuple(objects))
+        return Scene(
+            kind,
+            Image.fromarray(np.clip(self.pixels * tint, 0, 255).astype(np.uint8)),
+            tuple(objects),
+        )
 
 
 def draw_product(
@@ -113,7 +124,7 @@ def draw_product(
     setting = setting or random_setting(rng, "product")
     size = int(rng.integers(224, 321))
     canvas = _Canvas(backdrop(setting, size, size))
-    sketch = _sketch(appearance)
+    sketch = silhouette(appearance.category, appearance.shape)
     room = size * rng.uniform(0.62, 0.84)
     width = room * min(1.0, sketch.aspect)
     angle = float(rng.normal(0, 5)) if appearance.category in GARMENTS else 0.0
@@ -141,11 +152,13 @@ def draw_outfit(
     order = sorted(range(len(appearances)), key=lambda i: -_HEIGHTS[appearances[i].category])
     taken: list[Box] = []
     for i in order:
-        look, sketch = appearances[i], _sketch(appearances[i])
+        look, sketch = appearances[i], silhouette(appearances[i].category, appearances[i].shape)
         tall = _HEIGHTS[look.category] * height * scale * float(layout.uniform(0.9, 1.08))
         big = _HEIGHTS[look.category] > 0.26 and look.category not in ("scarf", "tie")
         wide = min(tall * sketch.aspect, (0.62 if big else 0.4) * width)
-        angle = float(layout.normal(0, 9)) + (35 if look.category in ("belt", "tie") else 0) * float(layout.uniform(-1, 1))
+        angle = float(layout.normal(0, 9)) + (
+            35 if look.category in ("belt", "tie") else 0
+        ) * float(layout.uniform(-1, 1))
         paint, alpha = render(sketch, look, wide, rng, angle)
         x, y = _free_place(taken, (width, height), alpha.shape[1], alpha.shape[0], layout)
         canvas.paste(look, paint, alpha, x, y, 5)
@@ -183,9 +196,11 @@ def draw_room(
     taken: dict[bool, list[float]] = {False: [], True: []}
     for look in order:
         share, (low, high), foot = _PLACES[look.category]
-        sketch = _sketch(look)
+        sketch = silhouette(look.category, look.shape)
         tall = share * height * float(layout.uniform(0.88, 1.1))
-        if look.category in ("lamp", "table") and sketch.aspect > (0.52 if look.category == "lamp" else 2.2):
+        if look.category in ("lamp", "table") and sketch.aspect > (
+            0.52 if look.category == "lamp" else 2.2
+        ):
             tall *= 0.62
         wide = min(tall * sketch.aspect, 0.6 * width)
         tall = wide / sketch.aspect

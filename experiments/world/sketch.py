@@ -33,9 +33,23 @@ class Sketch:
     parts: tuple[Part, ...]
 
 
+def sketch(aspect: float, *parts: Part) -> Sketch:
+    """Returns a sketch of the parts, drawn in this order."""
+    return Sketch(aspect, parts)
+
+
 def poly(*xy: tuple[float, float]) -> Points:
     """Returns the points as an (N, 2) array."""
     return np.array(xy, dtype=np.float64)
+
+
+def path(text: str) -> Points:
+    """Returns the points written as "x,y x,y", in hundredths of the unit box.
+
+    >>> path("0,50 100,25").tolist()
+    [[0.0, 0.5], [1.0, 0.25]]
+    """
+    return np.array([pair.split(",") for pair in text.split()], dtype=np.float64) / 100
 
 
 def mirror(*right: tuple[float, float]) -> Points:
@@ -51,6 +65,11 @@ def mirror(*right: tuple[float, float]) -> Points:
 def flip(points: Points) -> Points:
     """Returns the points mirrored left to right."""
     return points * (-1, 1) + (1, 0)
+
+
+def both(points: Points, tone: str, stroke: float = 0.0) -> list[Part]:
+    """Returns the part and its mirror image."""
+    return [Part(points, tone, stroke), Part(flip(points), tone, stroke)]
 
 
 def curve(points: Points, steps: int = 6, closed: bool = True) -> Points:
@@ -116,7 +135,10 @@ def _spots(u: Floats, v: Floats, petals: float) -> Floats:
     cu, cv = np.floor(u + 0.5 * (row % 2)), row
     fu, fv = u + 0.5 * (row % 2) - cu - 0.5, v - cv - 0.5
     jitter = np.float32(0.16 if petals else 0.0)
-    fu, fv = fu - jitter * np.sin(cu * 12.9 + cv * 78.2), fv - jitter * np.cos(cu * 39.4 + cv * 11.1)
+    fu, fv = (
+        fu - jitter * np.sin(cu * 12.9 + cv * 78.2),
+        fv - jitter * np.cos(cu * 39.4 + cv * 11.1),
+    )
     radius = np.hypot(fu, fv)
     edge = 0.27 * (1 + petals * np.cos(5 * np.arctan2(fv, fu) + cu + cv)) if petals else 0.24
     return np.asarray(edge - radius, np.float32)
@@ -142,17 +164,29 @@ def pattern_weight(look: Appearance, u: Floats, v: Floats, period: float) -> Flo
     return np.asarray(np.clip(depth * soft + 0.5, 0, 1), np.float32)
 
 
+def _share(picture: Image.Image) -> Floats:
+    return np.asarray(np.asarray(picture, np.float32) / 255, np.float32)
+
+
 def _draw(
-    sketch: Sketch, colours: dict[str, RGB], place: NDArray[np.float64], shift: NDArray[np.float64],
-    size: tuple[int, int], width: float,
-) -> tuple[Floats, Floats, Image.Image]:  # fmt: skip
+    outline: Sketch,
+    colours: dict[str, RGB],
+    place: NDArray[np.float64],
+    shift: NDArray[np.float64],
+    size: tuple[int, int],
+    width: float,
+) -> tuple[Floats, Floats, Image.Image]:
     """Returns flat colours (H, W, 3), the pattern's mask (H, W) and the alpha picture."""
     big = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-    flat, body, alpha = Image.new("RGB", big, colours["body"]), Image.new("L", big), Image.new("L", big)
+    flat, body, alpha = (
+        Image.new("RGB", big, colours["body"]),
+        Image.new("L", big),
+        Image.new("L", big),
+    )
     pens = [ImageDraw.Draw(layer) for layer in (flat, body, alpha)]
-    for part in sketch.parts:
+    for part in outline.parts:
         xy = ((part.points @ place.T + shift) * SUPERSAMPLING).ravel().tolist()
-        inks = (colours[part.tone], 255 if part.tone == "body" else 0, 255)
+        inks: list[RGB | int] = [colours[part.tone], 255 if part.tone == "body" else 0, 255]
         stroke = max(SUPERSAMPLING, round(part.stroke * width * SUPERSAMPLING))
         for pen, ink in zip(pens, inks, strict=True):
             if part.stroke:
@@ -160,39 +194,41 @@ def _draw(
             else:
                 pen.polygon(xy, fill=ink)
     flat, body, alpha = (layer.reduce(SUPERSAMPLING) for layer in (flat, body, alpha))
-    return np.asarray(flat, np.float32), np.asarray(body, np.float32) / 255, alpha
+    return np.asarray(flat, np.float32), _share(body), alpha
 
 
 def render(
-    sketch: Sketch, look: Appearance, width: float, rng: np.random.Generator, angle: float = 0.0
+    outline: Sketch, look: Appearance, width: float, rng: np.random.Generator, angle: float = 0.0
 ) -> tuple[Floats, Floats]:
-    """Returns the object's colours (H, W, 3) 0..255 and alpha (H, W) 0..1, turned by `angle` degrees.
+    """Returns the object's colours (H, W, 3) 0..255 and alpha (H, W) 0..1.
 
-    `width` is the unrotated width in pixels. Patterns, folds and light follow the silhouette.
+    It is turned by `angle` degrees; `width` is the unrotated width in pixels. Patterns, folds
+    and light follow the silhouette.
     """
-    turn = np.radians(angle)
-    spin = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    place = spin * (width, width / sketch.aspect)
-    corners = np.concatenate([part.points for part in sketch.parts]) @ place.T
-    margin = PAD + max(part.stroke for part in sketch.parts) * width / 2
+    cos, sin = float(np.cos(np.radians(angle))), float(np.sin(np.radians(angle)))
+    spin = np.array([[cos, -sin], [sin, cos]])
+    place = spin * (width, width / outline.aspect)
+    corners = np.concatenate([part.points for part in outline.parts]) @ place.T
+    margin = PAD + max(part.stroke for part in outline.parts) * width / 2
     shift = margin - corners.min(0)
     w, h = (int(np.ceil(x)) for x in corners.max(0) + shift + margin)
     colours = palette(look)
-    flat, body, alpha_image = _draw(sketch, colours, place, shift, (w, h), width)
+    flat, body, alpha_image = _draw(outline, colours, place, shift, (w, h), width)
     if look.pattern != "plain":
         y, x = np.mgrid[:h, :w].astype(np.float32) - shift.astype(np.float32)[::-1, None, None]
-        u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
-        weight = pattern_weight(look, u, v, max(6.0, width * (0.1 + 0.03 * look.shape))) * body
+        u, v = x * cos + y * sin, y * cos - x * sin
+        period = max(6.0, float(width) * (0.1 + 0.03 * look.shape))
+        weight = pattern_weight(look, u, v, period) * body
         flat = flat + (np.array(look.accent, np.float32) - flat) * weight[..., None]
     light = _light(alpha_image, rng)
-    return np.clip(flat * light[..., None] + 6, 0, 255), np.asarray(alpha_image, np.float32) / 255
+    return np.clip(flat * light[..., None] + 6, 0, 255), _share(alpha_image)
 
 
 def _light(alpha: Image.Image, rng: np.random.Generator) -> Floats:
     """Returns brightness factors (H, W): rounded edges, light from top left, folds and grain."""
     w, h = alpha.size
     reach = max(2, min(w, h) // 14)
-    blurred = np.asarray(alpha.filter(ImageFilter.BoxBlur(reach)), np.float32) / 255
+    blurred = _share(alpha.filter(ImageFilter.BoxBlur(reach)))
     relief = np.roll(blurred, -reach // 2, (0, 1)) - np.roll(blurred, reach // 2, (0, 1))
     folds, grain = noise(h, w, rng)
     light = 0.74 + 0.24 * blurred + 0.22 * relief + 0.11 * folds + 0.025 * grain
