@@ -1,0 +1,65 @@
+"""What a run did, in a few lines for the person who started it."""
+
+import datetime as dt
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sql.database import Database
+
+_LIFT = """
+SELECT arm, metric, control, treatment, lift, ci_low, ci_high FROM experiment_lift
+WHERE date = :date AND segment = 'all' AND estimator = 'snips_position_based'
+  AND metric IN ('save', 'click') ORDER BY metric DESC, arm
+"""
+_SET_ASIDE = """
+SELECT source_table || ': ' || CASE source_table WHEN 'image' THEN 'unreadable' ELSE reason END
+  AS what, COUNT(*) AS n FROM quarantine GROUP BY 1 ORDER BY 1
+"""
+_NEXT = {
+    "daily": 'open the report; related-pins sql query "SELECT * FROM feature_coverage"',
+    "ingest": "related-pins features --date {date}",
+    "features": "related-pins rank --date {date}",
+    "rank": "related-pins experiment --date {date}",
+    "experiment": "related-pins report --date {date}",
+    "report": "open the report",
+}
+TABLES = (
+    "pins", "requests", "impressions", "engagements", "candidates", "crops", "true_boxes",
+    "pin_visuals", "pin_objects", "pair_features", "pair_interest", "engagement_features",
+    "rankings", "experiment_lift",
+)  # fmt: skip
+
+
+def summary_text(
+    database: Database, command: str, date: dt.date, home: Path, summary: Mapping[str, Any]
+) -> str:
+    """Rows in the tables, rows set aside, lift per arm, where things are, what to try next."""
+    lines = [f"{command} for {date}: done in {summary['seconds']:.0f} s, "
+             f"peak memory {summary['peak_memory_gb']:.1f} GB"]  # fmt: skip
+    lines += ["", "Rows"] + [f"  {name:20} {n:>12,}" for name, n in _rows(database).items()]
+    aside = database.read(_SET_ASIDE).to_pylist()
+    lines += ["", "Set aside (table quarantine)"]
+    lines += [f"  {row['what']:32} {row['n']:>6,}" for row in aside] or ["  nothing"]
+    if command in ("daily", "experiment"):
+        lines += ["", "Lift over whole_image on the held-out days, 95 % interval"]
+        lines += [_lift(row) for row in database.read(_LIFT, date=date).to_pylist()]
+    lines += ["", f"Database  {database.engine.url.render_as_string()}"]
+    if "report" in summary:
+        lines += [f"Report    {summary['report']}"]
+    return "\n".join([*lines, f"Next      {_NEXT[command].format(date=date)}"])
+
+
+def _rows(database: Database) -> dict[str, int]:
+    counts = {name: database.read(f"SELECT COUNT(*) AS n FROM {name}")["n"][0].as_py()
+              for name in TABLES}  # fmt: skip
+    return {name: n for name, n in counts.items() if n}
+
+
+def _lift(row: Mapping[str, Any]) -> str:
+    if row["lift"] is None:
+        return f"  {row['arm']:20} {row['metric']:6} not enough data"
+    return (
+        f"  {row['arm']:20} {row['metric']:6} {row['lift']:+7.1%}  "
+        f"[{row['ci_low']:+.1%}, {row['ci_high']:+.1%}]"
+    )

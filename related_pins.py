@@ -1,0 +1,482 @@
+"""related-pins: object-level visual features for Related Pins, judged by offline A/B.
+
+The front door: the daily job, readable from top to bottom, and the command line around it. Heavy
+imports happen inside the functions that need them: analysts and owners never load torch.
+"""
+
+import datetime as dt
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from features.store import Progress
+    from features.visuals import VisualExtractor
+    from sql.database import Database
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+features_app = typer.Typer(invoke_without_command=True)
+sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describe, query.")
+app.add_typer(features_app, name="features")
+app.add_typer(sql_app, name="sql")
+
+_HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
+_SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
+_DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
+_POOLING_HELP = "crop: embed the pixels of each box; roi_align: pool the detector's own features."
+Home = Annotated[Path, typer.Option(envvar="RELATED_PINS_HOME", help=_HOME_HELP)]
+Db = Annotated[
+    str | None,
+    typer.Option(envvar="RELATED_PINS_DB", help="URL of a database other than HOME's own."),
+]
+Source = Annotated[Path, typer.Option(help=_SOURCE_HELP)]
+LastSource = Annotated[Path | None, typer.Option(help=_SOURCE_HELP + " [default: the last one]")]
+Day = Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")]
+Holdout = Annotated[int, typer.Option(min=1, help="Held-out days, up to and including the date.")]
+DetectorName = Annotated[str, typer.Option(help=_DETECTOR_HELP)]
+EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained timm model.")]
+Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+HOME = Path(".related-pins")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One day's work: where it reads, where it writes, what it may know."""
+
+    database: "Database"
+    home: Path
+    day: dt.date
+    holdout_days: int
+    progress: "Progress"
+
+    @property
+    def cutoff(self) -> dt.date:
+        """The first held-out day: rankings know nothing of it or of what follows."""
+        return self.day - dt.timedelta(days=self.holdout_days - 1)
+
+    def days(self) -> list[dt.date]:
+        """All days of the log, in order."""
+        rows = self.database.read("SELECT DISTINCT date FROM requests ORDER BY date")
+        days: list[dt.date] = [day for day in rows["date"].to_pylist() if day <= self.day]
+        if not days or days[0] >= self.cutoff:
+            raise ValueError(
+                f"The log has no day before the held-out window that starts on {self.cutoff}; "
+                "ingest more days or set a smaller --holdout-days."
+            )
+        return days
+
+
+# --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------
+
+
+def run_day(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
+    """Everything for one day; what was done before from the same inputs is not done again."""
+    return {
+        **ingest_step(job, source),
+        **features_step(job, source, extractor),
+        **rank_step(job),
+        **experiment_step(job),
+        **report_step(job, source),
+    }
+
+
+def ingest_step(job: Job, source: Path) -> dict[str, Any]:
+    from sql.ingest import ingest
+
+    done = ingest(job.database, source, job.day, progress=job.progress)
+    return {"source": str(source.resolve()), "ingest": asdict(done)}
+
+
+def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
+    from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
+
+    database, home, days = job.database, job.home, job.days()
+    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress)
+    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress)
+    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress)
+    if with_truth:
+        refresh_pairs(database, home, with_truth, days, job.progress)
+    versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
+    for kind, name in versions.items():
+        database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
+    return {
+        "feature_version": extractor.feature_version,
+        "visuals": asdict(visuals),
+        "pairs": asdict(pairs),
+    }
+
+
+def rank_step(job: Job) -> dict[str, Any]:
+    from functools import cache
+
+    from experiments.arms import ARMS
+    from ranking.engagement import refresh_engagement
+    from ranking.ranking import holdout_metrics, rank_candidates, train_arm, training_table
+
+    days, cutoff, metrics = job.days(), job.cutoff, {}
+    train_to = cutoff - dt.timedelta(days=1)
+    versions = feature_versions(job.database)
+    refresh_engagement(job.database, days[0], job.day, cutoff)
+    arms = [arm for arm in ARMS.values() if arm.feature_version_kind in versions]
+
+    @cache
+    def rows(feature_version: str) -> Any:
+        columns = sorted({column for arm in arms for column in arm.columns})
+        return training_table(job.database, feature_version, columns, days[0], train_to)
+
+    for number, arm in enumerate(arms):
+        job.progress("arms", number, len(arms))
+        feature_version = versions[arm.feature_version_kind]
+        train_arm(
+            job.database, job.home, job.day, arm.name, arm.columns, feature_version,
+            days[0], train_to, arm.seed, lambda version=feature_version: rows(version),
+        )  # fmt: skip
+        rank_candidates(job.database, job.home, job.day, cutoff, arm.name)
+        found = holdout_metrics(job.database, job.day, arm.name, cutoff)
+        metrics[arm.name] = {metric.metric: metric.value for metric in found}
+    job.progress("arms", len(arms), len(arms))
+    return {"ranking": metrics}
+
+
+def experiment_step(job: Job) -> dict[str, Any]:
+    from experiments.experiment import run_experiment
+
+    version = feature_versions(job.database)["detected"]
+    job.progress("experiment", 0, 1)
+    summary = run_experiment(job.database, job.day, job.holdout_days, version)
+    job.progress("experiment", 1, 1)
+    return {"experiment": asdict(summary)}
+
+
+def report_step(job: Job, source: Path) -> dict[str, Any]:
+    from experiments.report import write_report
+
+    job.progress("report", 0, 1)
+    path = write_report(job.database, source, job.home, job.day, job.holdout_days)
+    job.progress("report", 1, 1)
+    return {"report": str(path)}
+
+
+def feature_versions(database: "Database") -> dict[str, str]:
+    """The newest feature version by kind: 'detected' and, with true boxes, 'true_boxes'."""
+    rows = database.read(
+        "SELECT piece, feature_version FROM manifest "
+        "WHERE step = 'feature_version' AND feature_version IS NOT NULL"
+    ).to_pylist()
+    if not rows:
+        raise ValueError("There are no features yet; run `related-pins features` first.")
+    return {row["piece"]: row["feature_version"] for row in rows}
+
+
+def visual_extractor(detector: str, embedder: str, pooling: str) -> "VisualExtractor":
+    from features.detector import load_detector
+    from features.embedding import Embedder
+    from features.visuals import VisualExtractor, VisualSettings
+
+    settings = VisualSettings(pooling=pooling)
+    return VisualExtractor(load_detector(detector), Embedder(embedder), settings)
+
+
+# --- the command line ------------------------------------------------------------------------
+
+
+@app.callback()
+def related_pins(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Object-level visual features for Related Pins, in SQL, judged by offline A/B."""
+    if show_version:
+        print(code_version())
+        raise typer.Exit
+
+
+@app.command()
+def daily(
+    source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
+    pooling: Pooling = "crop", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
+
+    Example: related-pins daily --source data --date 2026-11-15
+    """
+    with started("daily", date, home, db, holdout_days, as_json) as (job, summary):
+        summary |= run_day(job, source, visual_extractor(detector, embedder, pooling))
+
+
+@app.command()
+def ingest(
+    source: Source, date: Day, home: Home = HOME, db: Db = None, as_json: AsJson = False
+) -> None:
+    """Read the input up to a date into the database; set bad rows aside.
+
+    Example: related-pins ingest --source data --date 2026-11-15
+    """
+    with started("ingest", date, home, db, 1, as_json) as (job, summary):
+        summary |= ingest_step(job, source)
+
+
+@features_app.callback()
+def features(
+    context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
+    source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
+    pooling: Pooling = "crop", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Visuals of new or changed pins, and the features of all pairs.
+
+    Example: related-pins features --date 2026-11-15
+    """
+    if context.invoked_subcommand:
+        return
+    if date is None:
+        raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
+    with started("features", date, home, db, holdout_days, as_json) as (job, summary):
+        extractor = visual_extractor(detector, embedder, pooling)
+        summary |= features_step(job, last_source(job.database, source), extractor)
+
+
+@features_app.command("one")
+def features_one(
+    query: str, candidate: str, source: LastSource = None, home: Home = HOME, db: Db = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to save the picture.")] = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Every feature of one pair with its meaning, and a picture of both pins with their boxes.
+
+    Example: related-pins features one s0003 p12485
+    """
+    from features.one import pair_row, save_picture
+    from sql.columns import PAIR_FEATURES, PAIR_INTEREST
+
+    database = opened(home, db)
+    version = feature_versions(database)["detected"]
+    found = pair_row(database, version, query, candidate)
+    path = picture or home / "pictures" / f"{query}-{candidate}.png"
+    save_picture(database, version, last_source(database, source), (query, candidate), path)
+    if as_json:
+        print(json.dumps(found | {"picture": str(path)}, indent=1, default=str))
+        return
+    for name, meaning in (PAIR_FEATURES | PAIR_INTEREST).items():
+        value = "" if found.get(name) is None else f"{found[name]:.4f}"
+        print(f"{name:32} {value:>9}  {meaning}")
+    print(f"\nPicture: {path}")
+
+
+@app.command()
+def rank(
+    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False
+) -> None:
+    """Train each arm on the days before the held-out window, and rank all candidates.
+
+    Example: related-pins rank --date 2026-11-15
+    """
+    with started("rank", date, home, db, holdout_days, as_json) as (job, summary):
+        summary |= rank_step(job)
+
+
+@app.command()
+def experiment(
+    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False
+) -> None:
+    """Compare the arms' engagement with whole_image on the held-out days.
+
+    Example: related-pins experiment --date 2026-11-15
+    """
+    with started("experiment", date, home, db, holdout_days, as_json) as (job, summary):
+        summary |= experiment_step(job)
+
+
+@app.command()
+def report(
+    date: Day, source: LastSource = None, home: Home = HOME, db: Db = None,
+    holdout_days: Holdout = 4, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Write the report of a date as one HTML file.
+
+    Example: related-pins report --date 2026-11-15
+    """
+    with started("report", date, home, db, holdout_days, as_json) as (job, summary):
+        summary |= report_step(job, last_source(job.database, source))
+
+
+@app.command()
+def sample(
+    directory: Path,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 20261115,
+    object_effect: Annotated[bool, typer.Option(help="Whether objects matter to users.")] = True,
+) -> None:
+    """Write a simulated data set in the input contract.
+
+    Example: related-pins sample demo/sample
+    """
+    from experiments.world.behaviour import Effects
+    from experiments.world.sample import write_sample
+
+    effects = Effects() if object_effect else Effects(object_effect=0)
+    with bars() as progress:
+        done = iter(range(1, 10**9))
+        written = write_sample(
+            directory, seed=seed, effects=effects,
+            on_image=lambda: progress("drawing pins", next(done), 420),
+        )  # fmt: skip
+    print(f"Simulated sample in {directory}: {sum(written.rows.values()):,} rows.")
+    print(f"Next: related-pins daily --source {directory} --date 2026-11-15")
+
+
+@app.command()
+def detect(
+    path: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
+    json_file: Annotated[Path, typer.Option("--json", help="File to write.")],
+    min_score: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
+    draw: Annotated[Path | None, typer.Option(help="Folder for pictures with boxes.")] = None,
+    detector: DetectorName = "bundled",
+    home: Home = HOME,
+    db: Db = None,
+) -> None:
+    """Boxes, categories and scores of the objects in any image.
+
+    Example: related-pins detect photos --json objects.json --draw pictures
+    """
+    from features.detection import detect_files
+
+    with bars() as progress:
+        found = detect_files(path, detector, min_score, draw, progress)
+    json_file.write_text(json.dumps([asdict(image) for image in found.images], indent=1) + "\n")
+    objects = sum(len(image.objects) for image in found.images)
+    print(f"{objects:,} objects in {len(found.images):,} images: {json_file}")
+    for name, reason in found.unreadable.items():
+        print(f"set aside: {name}: {reason}", file=sys.stderr)
+
+
+@sql_app.command()
+def upgrade(home: Home = HOME, db: Db = None) -> None:
+    """Create or migrate the tables and views. Example: related-pins sql upgrade"""
+    print(f"Up to date: {opened(home, db).engine.url.render_as_string()}")
+
+
+@sql_app.command()
+def describe(home: Home = HOME, db: Db = None) -> None:
+    """Every table and column with its meaning. Example: related-pins sql describe"""
+    from sql.dictionary import data_dictionary_markdown
+
+    print(data_dictionary_markdown())
+
+
+@sql_app.command("query")
+def sql_query(
+    query: Annotated[str, typer.Argument(help="One SELECT; nothing can be changed.")],
+    home: Home = HOME, db: Db = None,
+    format: Annotated[str, typer.Option(help="table, csv (with a header line) or json")] = "table",
+) -> None:  # fmt: skip
+    """Run a read-only query.
+
+    Example: related-pins sql query "SELECT arm, lift FROM experiment_lift" --format csv
+    """
+    from sql.query import query as run_query
+
+    print(run_query(existing(home, db), query, format), end="")
+
+
+# --- around every command --------------------------------------------------------------------
+
+
+@contextmanager
+def started(
+    command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool
+) -> Iterator[tuple[Job, dict[str, Any]]]:
+    """A command that writes: its database, its row in `runs`, its bars, its summary at the end."""
+    from sql.runs import recorded_run
+
+    begun, day, database = time.monotonic(), date.date(), opened(home, db)
+    with recorded_run(database, command, day, code_version()) as summary, bars() as progress:
+        yield Job(database, home, day, holdout_days, progress), summary
+        summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
+    if as_json:
+        print(json.dumps(summary, indent=1, default=str))
+        return
+    from experiments.summary import summary_text
+
+    print(summary_text(database, command, day, home, summary))
+
+
+def opened(home: Path, db: str | None) -> "Database":
+    """The database of this home or URL, migrated."""
+    from sql.database import open_database
+
+    database = open_database(db or home / "related_pins.db")
+    database.upgrade()
+    return database
+
+
+def existing(home: Path, db: str | None) -> "Database":
+    """The database as it is; a home without one is an error, not a new database."""
+    from sql.database import open_database
+
+    if db is None and not (home / "related_pins.db").exists():
+        raise FileNotFoundError(
+            f"There is no database in {home}; name another --home, or run `related-pins daily`."
+        )
+    return open_database(db or home / "related_pins.db")
+
+
+def last_source(database: "Database", source: Path | None) -> Path:
+    from sql.runs import last_summary
+
+    return source or Path(str(last_summary(database, "source")))
+
+
+def code_version() -> str:
+    try:
+        return version("related-pins")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def peak_gb() -> float:
+    import resource
+
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+
+
+@contextmanager
+def bars() -> Iterator["Progress"]:
+    """Progress bars with time left, one per step, on stderr."""
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        rich.TextColumn("{task.description:18}"), rich.BarColumn(), rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(), rich.TextColumn("left"), rich.TimeRemainingColumn(),
+    )  # fmt: skip
+    with rich.Progress(*columns, console=Console(stderr=True)) as shown:
+        tasks: dict[str, rich.TaskID] = {}
+
+        def progress(step: str, done: int, total: int) -> None:
+            if step not in tasks:
+                tasks[step] = shown.add_task(step, total=total)
+            shown.update(tasks[step], completed=done, total=total)
+
+        yield progress
+
+
+def main() -> None:
+    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage."""
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()
