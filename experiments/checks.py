@@ -88,11 +88,13 @@ def stated_ratio(n_random: int, n_requests: int, share: float) -> Check:
     )  # fmt: skip
 
 
-def random_requests(n_requests: int, n_users: int) -> Check:
-    """Returns whether there is anything to estimate from."""
+def random_requests(sample: Sample) -> Check:
+    """Returns whether there is anything to estimate from: requests with at least one action."""
+    n_actions = int(sample.actions.sum())
     return Check(
-        "random_requests", n_requests > 0, n_requests, "> 0",
-        f"{n_requests:,} requests of {n_users:,} users were shown in random order.",
+        "random_requests", n_actions > 0, sample.n_requests, "at least one with an action",
+        f"{sample.n_requests:,} requests of {sample.n_users:,} users were shown in random order "
+        f"and got {n_actions:,} actions.",
     )  # fmt: skip
 
 

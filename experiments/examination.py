@@ -5,6 +5,7 @@ relative to position 1 is its examination (result randomisation; Wang, Golbandi,
 Najork: Position Bias Estimation for Unbiased Learning to Rank in Personal Search, WSDM 2018).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,9 @@ import numpy.typing as npt
 from scipy.optimize import isotonic_regression
 from scipy.stats import chi2_contingency
 
-from experiments.estimators import Bools, Ints, Reals
+from experiments.estimators import Reals
 
-MIN_REQUESTS = 1000  # fewer of a platform: the curve of all platforms together
+MIN_REQUESTS = 1000  # a platform with fewer gets the curve of all platforms together
 
 
 @dataclass(frozen=True)
@@ -26,70 +27,64 @@ class Examination:
     """
 
     overall: Reals
-    by_platform: dict[str, Reals]
+    by_platform: Mapping[str, Reals]
     n_impressions: int
 
     def of(self, platforms: npt.NDArray[np.str_], n_positions: int) -> Reals:
         """Returns the curve of each request's platform, (R, n_positions); past K the last holds."""
         names, codes = np.unique(platforms, return_inverse=True)
-        curves = [self.by_platform.get(str(name), self.overall) for name in names]
-        table = np.array([np.pad(c, (0, max(0, n_positions - len(c))), "edge") for c in curves])
-        per_request: Reals = table.reshape(len(names), -1)[codes, :n_positions]
+        curves = np.empty((len(names), n_positions))
+        for row, name in zip(curves, names, strict=True):
+            known = self.by_platform.get(str(name), self.overall)
+            row[:] = known[np.minimum(np.arange(n_positions), len(known) - 1)]
+        per_request: Reals = curves[codes]
         return per_request
 
 
-def curve(position: Ints, acted: Bools) -> Reals:
-    """Returns examination relative to position 1, (K,) float64, for the K positions seen.
+def measure(counts: Mapping[str, tuple[Reals, Reals]]) -> Examination:
+    """Returns the Examination from impressions in random order.
 
-    position (N,) from 1; acted (N,): whether the impression got any action. The rate of each
-    position is smoothed to never rise (isotonic regression weighted by impressions) and divided by
-    that of position 1; a position without an action gets the smallest rate seen, so none is 0.
+    counts: platform -> (impressions, impressions with any action) at positions 1..K, each (K,).
+    Raises ValueError where no impression got an action.
+    """
+    shown = np.sum([s for s, _ in counts.values()], axis=0)
+    acted = np.sum([a for _, a in counts.values()], axis=0)
+    by_platform = {
+        name: curve(s, a) for name, (s, a) in counts.items() if s[0] >= MIN_REQUESTS and a.any()
+    }
+    return Examination(curve(shown, acted), by_platform, int(np.sum(shown)))
+
+
+def curve(shown: Reals, acted: Reals) -> Reals:
+    """Returns examination relative to position 1, (K,) float64.
+
+    shown (K,): impressions at each position; acted (K,): those with any action. The rates are
+    smoothed to never rise (isotonic regression weighted by impressions) and divided by that of
+    position 1; a position without an action gets the smallest rate above 0, so none is 0.
     Raises ValueError where no impression got an action.
 
-    >>> curve(np.array([1, 1, 2, 2, 3, 3]), np.array([1, 1, 0, 1, 0, 1], bool)).tolist()
+    >>> curve(np.array([4.0, 4.0, 4.0]), np.array([4.0, 1.0, 3.0])).tolist()
     [1.0, 0.5, 0.5]
     """
-    shown = np.bincount(position)[1:].astype(np.float64)
-    hits = np.bincount(position, acted)[1:]
-    if not hits.sum():
+    if not np.sum(acted):
         raise ValueError("No impression in random order got an action, so examination is unknown.")
-    rate = np.divide(hits, shown, out=np.zeros_like(hits), where=shown > 0)
-    smooth = isotonic_regression(rate, weights=np.maximum(shown, 1e-9), increasing=False).x
-    smooth = np.maximum(smooth, smooth[smooth > 0].min())
-    relative: Reals = smooth / smooth[0]
+    weights = np.maximum(shown, 1e-9)
+    rate = isotonic_regression(acted / weights, weights=weights, increasing=False).x
+    rate = np.maximum(rate, rate[rate > 0].min())
+    relative: Reals = rate / rate[0]
     return relative
 
 
-def measure(
-    position: Ints, acted: Bools, platform: npt.NDArray[np.str_], first: Bools
-) -> Examination:
-    """Returns the Examination of impressions in random order: all arguments (N,).
+def common_curve_p_value(acted: Reals, actions: Reals) -> float:
+    """Returns the p-value, 0 to 1, that one curve serves all actions.
 
-    `first` marks one row per request, by which a platform's requests are counted.
-    Raises ValueError where no impression got an action.
+    acted (K,): impressions with any action at each position; actions (K, A): with each action.
+    Given that there was an action, its kind must not depend on the position: chi-square per
+    action, and the smallest p-value times their number (Bonferroni). 1 where nothing compares.
     """
-    by_platform = {}
-    for name in np.unique(platform):
-        rows = platform == name
-        if first[rows].sum() >= MIN_REQUESTS and acted[rows].any():
-            by_platform[str(name)] = curve(position[rows], acted[rows])
-    return Examination(curve(position, acted), by_platform, len(position))
-
-
-def common_curve_p_value(position: Ints, actions: Reals) -> float:
-    """Returns the p-value that one curve serves all actions, 0 to 1; actions is (N, A).
-
-    Among impressions with any action, the share with a given action must not depend on the
-    position (chi-square per action; smallest p-value times their number: Bonferroni). 1 where
-    nothing can be compared.
-    """
-    acted = actions.any(axis=1)
-    position = position[acted]
     p_values = []
-    for action in (actions[acted] > 0).T:
-        with_, without = (np.bincount(position[x], minlength=position.max() + 1)[1:]
-                          for x in (action, ~action))  # fmt: skip
-        table = np.stack([with_, without])
+    for with_action in actions.T:
+        table = np.stack([with_action, acted - with_action])
         table = table[:, table.sum(axis=0) > 0]
         if table.shape[1] > 1 and table.sum(axis=1).all():
             p_values.append(float(chi2_contingency(table).pvalue))
