@@ -1,6 +1,7 @@
 """The world's logs as tables of the input contract: pins, requests, impressions, and so on."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
@@ -8,13 +9,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from experiments.world.behaviour import ACTIONS, PLATFORMS, Floats, Ints, People, Visits
-from experiments.world.coco import Photo
 from experiments.world.pins import Corpus, PlannedPin
 from experiments.world.policy import Shown
+from experiments.world.scenes import DrawnObject
 
 UTC = pa.timestamp("us", tz="UTC")
 JUNK = 0.12  # share of crops that hold nothing in particular
 _DELAYS = {"closeup": 8, "click": 40, "long_click": 130, "save": 70, "hide": 15}  # seconds
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A drawn photo: its size in pixels and what it shows."""
+
+    width: int
+    height: int
+    objects: tuple[DrawnObject, ...]
 
 
 def timestamps(first: date, days: Ints, seconds: NDArray[np.int64]) -> pa.Array:

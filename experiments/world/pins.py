@@ -80,10 +80,10 @@ def fit(wanted: Appearance, pin: PlannedPin) -> float:
 def plan_corpus(pins: int, rng: np.random.Generator) -> Corpus:
     """Returns a corpus of this many pins: a quarter query pins, a third products.
 
-    Raises ValueError below 60 pins: a query pin needs 24 candidates of its own kind.
+    Raises ValueError below 100 pins: a query pin needs 24 candidates of its own kind.
     """
-    if pins < 60:
-        raise ValueError(f"A sample needs at least 60 pins to find candidates, not {pins}.")
+    if pins < 100:
+        raise ValueError(f"A sample needs at least 100 pins to find candidates, not {pins}.")
     settings = {
         "outfit": [random_setting(rng, "outfit") for _ in range(max(2, pins // 36))],
         "room": [random_setting(rng, "room") for _ in range(max(2, pins // 84))],

@@ -1,7 +1,7 @@
 """A whole simulated data set in the input contract, with its truth beside it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -12,9 +12,11 @@ import pyarrow.parquet as pq
 
 from experiments.world import behaviour, logs, policy
 from experiments.world.behaviour import PLATFORMS, Effects, Floats, People, Visits
-from experiments.world.coco import Photo, write_boxes
+from experiments.world.coco import write_boxes
 from experiments.world.dirt import soil
+from experiments.world.logs import Photo
 from experiments.world.pins import Corpus, draw, plan_corpus
+from experiments.world.scenes import Scene
 
 POSITIONS = 12
 _README = """SIMULATED. Nothing here was seen or done by people.
@@ -162,16 +164,17 @@ def write_sample(
         effects=effects,
     )
     rng = np.random.default_rng(seed + 1)
-    photos = _write_photos(directory, world.corpus, rng, on_image)
-    images = _spoil_images(directory, world.corpus, rng)
-    boxes = write_boxes(directory / "boxes.json", _readable(photos, images))
+    spoiled = _choose_spoiled(world.corpus, rng)
+    photos: dict[str, Photo] = {}
+    scenes = _draw_photos(directory, world.corpus, spoiled, photos, rng, on_image)
+    boxes = write_boxes(directory / "boxes.json", scenes)
     tables, junk = _tables(world, photos, crops, first, rng)
     tables, dirt = soil(tables, rng)
     dirt |= {"truncated_images": 1, "missing_images": 1, "junk_crops": junk}
     for name, table in tables.items():
         pq.write_table(table, directory / f"{name}.parquet")
     pq.write_table(true_pairs(world), directory / "truth_pairs.parquet")
-    _write_truth(directory, world, seed, dirt, images)
+    _write_truth(directory, world, seed, {**dirt, **spoiled})
     return Sample(directory, {name: len(t) for name, t in tables.items()}, boxes, dirt)
 
 
@@ -195,38 +198,37 @@ def _tables(
     }, junk
 
 
-def _write_photos(
-    directory: Path, corpus: Corpus, rng: np.random.Generator, on_image: Callable[[], object]
-) -> dict[str, Photo]:
-    """Returns the written photos by pin."""
-    photos = {}
-    for pin in corpus.pins:
-        scene = draw(pin, rng)
-        name = f"photos/{pin.pin_id}.jpg"
-        scene.image.save(directory / name, quality=88)
-        photos[pin.pin_id] = Photo(name, *scene.image.size, scene.objects)
-        on_image()
-    return photos
-
-
-def _spoil_images(directory: Path, corpus: Corpus, rng: np.random.Generator) -> dict[str, str]:
-    """Cuts one candidate's image short and removes another's; returns which, by kind of dirt."""
+def _choose_spoiled(corpus: Corpus, rng: np.random.Generator) -> dict[str, str]:
+    """Returns the candidates whose image will be cut short or missing, by kind of dirt."""
     others = np.setdiff1d(corpus.candidates[corpus.candidates >= 0], corpus.queries)
     short, gone = (corpus.pins[i].pin_id for i in rng.choice(others, 2, replace=False))
-    path = directory / "photos" / f"{short}.jpg"
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) * 2 // 5])
-    (directory / "photos" / f"{gone}.jpg").unlink()
     return {"truncated_image": short, "missing_image": gone}
 
 
-def _readable(photos: dict[str, Photo], spoiled: dict[str, str]) -> list[Photo]:
-    return [photo for pin, photo in photos.items() if pin not in spoiled.values()]
+def _draw_photos(
+    directory: Path,
+    corpus: Corpus,
+    spoiled: dict[str, str],
+    photos: dict[str, Photo],
+    rng: np.random.Generator,
+    on_image: Callable[[], object],
+) -> Iterator[tuple[str, Scene]]:
+    """Writes each pin's image, notes it in `photos`, and yields those that can be read."""
+    for pin in corpus.pins:
+        scene = draw(pin, rng)
+        photos[pin.pin_id] = Photo(*scene.image.size, scene.objects)
+        name = f"photos/{pin.pin_id}.jpg"
+        path = directory / name
+        if pin.pin_id != spoiled["missing_image"]:
+            scene.image.save(path, quality=88)
+        if pin.pin_id == spoiled["truncated_image"]:
+            path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 5])
+        if pin.pin_id not in spoiled.values():
+            yield name, scene
+        on_image()
 
 
-def _write_truth(
-    directory: Path, world: World, seed: int, dirt: dict[str, int], images: dict[str, str]
-) -> None:
+def _write_truth(directory: Path, world: World, seed: int, dirt: Mapping[str, int | str]) -> None:
     theta = behaviour.examination(world.effects, POSITIONS)
     truth = {
         "simulated": True,
@@ -234,7 +236,7 @@ def _write_truth(
         "effects": asdict(world.effects) | {"decay": dict(world.effects.decay)},
         "examination": {name: row.tolist() for name, row in zip(PLATFORMS, theta, strict=True)},
         "propensity": "production: exact share of its finite set of pages; random: 1 / candidates",
-        "dirt": dirt | images,
+        "dirt": dict(dirt),
     }
     (directory / "truth.json").write_text(json.dumps(truth, indent=2) + "\n")
     (directory / "README.txt").write_text(_README)
