@@ -5,9 +5,11 @@ export RELATED_PINS_HOME ?= demo/home
 
 .PHONY: demo test lint bench report clean
 
-demo: .venv/runtime  ## a simulated sample through the whole daily job
-	$(BIN)/related-pins sample demo/sample
+demo: demo/sample/pins.parquet  ## a simulated sample through the whole daily job
 	$(BIN)/related-pins daily --source demo/sample --date $(DATE)
+
+demo/sample/pins.parquet: | .venv/runtime
+	$(BIN)/related-pins sample demo/sample
 
 report: .venv/runtime  ## the demo's report again, from its database
 	$(BIN)/related-pins report --date $(DATE)
