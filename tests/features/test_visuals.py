@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from experiments.world.appearance import random_looks
+from experiments.world.scenes import draw_outfit
+from features.detector import load_detector
+from features.embedding import Embedder
+from features.images import Image
+from features.visuals import PinVisual, VisualExtractor, VisualSettings
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Image]:
+    rng = np.random.default_rng(3)
+    scenes = [draw_outfit(random_looks("outfit", rng), rng) for _ in range(3)]
+    arrays = [np.asarray(scene.image.convert("RGB")) for scene in scenes]
+    return [Image("", f"{n}", a.shape[1], a.shape[0], a) for n, a in enumerate(arrays)]
+
+
+@pytest.fixture(scope="module", params=["crop", "roi_align"])
+def extractor(request: pytest.FixtureRequest) -> VisualExtractor:
+    settings = VisualSettings(pooling=request.param)
+    return VisualExtractor(load_detector(), Embedder(side=128), settings)
+
+
+@pytest.fixture(scope="module")
+def visuals(extractor: VisualExtractor, images: list[Image]) -> list[PinVisual]:
+    return extractor.extract(images)
+
+
+def test_one_record_per_image_in_order(visuals: list[PinVisual], images: list[Image]) -> None:
+    assert [v.content_hash for v in visuals] == [image.content_hash for image in images]
+    assert sum(len(v.scores) for v in visuals) > 0
+
+
+def test_records_keep_their_promises(visuals: list[PinVisual], extractor: VisualExtractor) -> None:
+    for v in visuals:
+        n, dimension = len(v.scores), len(v.whole)
+        assert v.boxes.shape == (n, 4)
+        assert v.crops.shape == v.padded.shape == (n, dimension)
+        assert v.colours.shape == (n, 3)
+        assert n <= extractor.settings.max_objects
+        assert (np.diff(v.scores) <= 0).all()
+        assert (v.scores >= extractor.settings.min_score).all()
+        np.testing.assert_allclose(np.linalg.norm(v.crops, axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(v.whole), 1, rtol=1e-5)
+        assert ((v.area_shares > 0) & (v.area_shares <= 1)).all()
+
+
+def test_a_batch_gives_what_single_calls_give(
+    visuals: list[PinVisual], extractor: VisualExtractor, images: list[Image]
+) -> None:
+    for together, image in zip(visuals, images, strict=True):
+        (alone,) = extractor.extract([image])
+        assert alone.categories == together.categories
+        np.testing.assert_allclose(alone.boxes, together.boxes, atol=6)
+        assert (alone.whole * together.whole).sum() > 0.99
+        assert ((alone.crops * together.crops).sum(axis=1) > 0.98).all()
+
+
+def test_the_version_follows_settings(extractor: VisualExtractor) -> None:
+    def version(**settings: float) -> str:
+        changed = VisualSettings(pooling=extractor.settings.pooling, **settings)
+        return VisualExtractor(extractor.detector, extractor.embedder, changed).feature_version
+
+    assert version() == extractor.feature_version
+    assert version(padding=0.1) != extractor.feature_version
+    with pytest.raises(ValueError, match="roi_align"):
+        VisualSettings(pooling="mean")
