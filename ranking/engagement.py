@@ -17,13 +17,14 @@ from datetime import date, timedelta
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pandas.util import hash_pandas_object
+import sqlalchemy as sa
 
 from sql.database import Database, fingerprint
-from sql.tables import ACTIONS, engagement_features, pin_pair_engagement
+from sql.tables import ACTIONS, engagement_features, manifest, pin_pair_engagement
 
 SCHEMA = 1  # to be raised when the numbers that this module makes change
 PRIOR_ACTIONS = 3.0
+LOGS = ("requests", "impressions", "engagements")
 
 _DAY = f"""
 WITH acted AS (
@@ -81,14 +82,6 @@ LEFT JOIN pins p ON p.pin_id = w.candidate_pin_id
 ORDER BY w.query_pin_id, w.candidate_pin_id
 """
 
-_LOG = """
-SELECT i.date, i.n AS n_shown, i.places, COALESCE(e.n, 0) AS n_acted, e.worth
-FROM (SELECT date, COUNT(*) AS n, SUM(position) AS places FROM impressions
-      WHERE date BETWEEN :first AND :last GROUP BY date) i
-LEFT JOIN (SELECT date, COUNT(*) AS n, SUM(LENGTH(action)) AS worth FROM engagements
-           WHERE date BETWEEN :first AND :last GROUP BY date) e ON e.date = i.date
-"""
-
 
 def smoothed_ratio(actions: npt.ArrayLike, expected: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Actions over expected actions, drawn towards 1 by 3 actions as expected; `(N,)` float64.
@@ -107,21 +100,24 @@ def refresh_engagement(database: Database, first: date, last: date, cutoff: date
     """Bring pin_pair_engagement and engagement_features up to date; the number of rows written.
 
     Counts are made for every day from `first` to `last`; features for the pairs shown on each of
-    them and, at `cutoff`, for all candidates too. Days whose input has not changed are skipped.
+    them and, at `cutoff`, for all candidates too. Days whose input has not changed are skipped;
+    later days that were counted before and are no longer in the log lose their rows.
     Raises ValueError where `cutoff` is not one of the days.
     """
     if not first <= cutoff <= last:
         raise ValueError(f"The ranking date {cutoff} must lie between {first} and {last}.")
+    days = list(_days(first, max([last, *_counted_days(database)])))
     written = 0
-    log = {row["date"]: row for row in database.read(_LOG, first=first, last=last).to_pylist()}
-    for day in _days(first, last):
-        state = fingerprint(SCHEMA, log.get(day))
+    for day in days:
+        state = fingerprint(SCHEMA, _ingested(database, *(f"{log}/{day}" for log in LOGS)))
         if not database.is_done("pin_pair_engagement", f"{day}", state):
             rows = day_engagement(database, day)
             written += database.replace(pin_pair_engagement, rows, date=day)
             database.mark_done("pin_pair_engagement", f"{day}", state, len(rows))
-    for day in _days(first, last):
-        shown, everything = _states(database, day)
+    pairs = _ingested(database, "candidates: rows", "pins: rows")
+    for day in days:
+        shown = _history_state(database, day)
+        everything = fingerprint(shown, pairs)
         done = database.is_done("engagement_features", f"{day}", everything)
         if done or (day != cutoff and database.is_done("engagement_features", f"{day}", shown)):
             continue
@@ -170,14 +166,24 @@ def _days(first: date, last: date) -> Iterator[date]:
     return (first + timedelta(days=n) for n in range((last - first).days + 1))
 
 
-def _states(database: Database, day: date) -> tuple[str, str]:
-    """Fingerprints of a day's features: for the shown pairs only, and for all candidates too."""
+def _counted_days(database: Database) -> list[date]:
+    counted = database.read("SELECT piece FROM manifest WHERE step = 'pin_pair_engagement'")
+    return [date.fromisoformat(piece) for piece in counted["piece"].to_pylist()]
+
+
+def _ingested(database: Database, *pieces: str) -> list[dict[str, str]]:
+    """The pieces of the input and their content hashes, as ingest recorded them."""
+    query = sa.select(manifest.c.piece, manifest.c.fingerprint).where(
+        manifest.c.step == "ingest", manifest.c.piece.in_(pieces)
+    )
+    states: list[dict[str, str]] = database.read(query.order_by(manifest.c.piece)).to_pylist()
+    return states
+
+
+def _history_state(database: Database, day: date) -> str:
     days = database.read(
         "SELECT piece, fingerprint FROM manifest "
         "WHERE step = 'pin_pair_engagement' AND piece <= :day ORDER BY piece",
         day=f"{day}",
-    ).to_pylist()
-    pairs = database.read("SELECT * FROM candidates").to_pandas()
-    hashes = hash_pandas_object(pairs, index=False)
-    shown = fingerprint(SCHEMA, PRIOR_ACTIONS, days)
-    return shown, fingerprint(shown, len(pairs), int(hashes.sum()))
+    )
+    return fingerprint(SCHEMA, PRIOR_ACTIONS, days.to_pylist())

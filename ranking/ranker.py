@@ -19,7 +19,7 @@ SETTINGS = {
     "objective": "lambdarank",  # Burges 2010, "From RankNet to LambdaRank to LambdaMART"
     "label_gain": list(LABEL_GAIN),
     "lambdarank_truncation_level": 15,
-    "lambdarank_position_bias_regularization": 0.1,
+    "lambdarank_position_bias_regularization": 0.0,
     "learning_rate": 0.1,
     "num_leaves": 31,
     "min_data_in_leaf": 100,
@@ -89,17 +89,18 @@ def train(rows: pa.Table, columns: Sequence[str], seed: int = 0, n_trees: int = 
     """A ranker that has learnt the order of `grade` within `request_id` from `columns`.
 
     `rows` has request_id, candidate_pin_id, position (from 1), grade (0 to 4) and the columns:
-    numbers, where null and nan mean missing, or text, which is learnt as a category. How likely
-    the positions are to be looked at is estimated along the way and left out of the score (Hu et
-    al. 2019, "Unbiased LambdaMART"; LightGBM's `lambdarank_position_bias_regularization`).
-    Requests in which nothing was acted on say nothing about order and are left out. The order of
-    the rows makes no difference. Raises ValueError where no request is left.
+    numbers, where null and nan mean missing, or text, which is learnt as a category. How much a
+    position earns by itself is estimated along the way, an additive term per position, and left
+    out of the score (github.com/lightgbm-org/LightGBM/pull/5929). Requests in which nothing was
+    acted on say nothing about order and are left out. Neither the order of the rows nor the number
+    of threads (OMP_NUM_THREADS, else all cores) makes a difference. Raises ValueError where no
+    request is left.
     """
     rows = informative(rows)
     vocabulary = {name: _words(rows[name]) for name in columns if _is_text(rows[name].type)}
     requests = pc.run_end_encode(rows["request_id"].combine_chunks())
     sizes = np.diff(np.concatenate([[0], np.asarray(requests.run_ends)]))
-    settings = SETTINGS | {"seed": seed, "num_threads": os.cpu_count() or 1}
+    settings = SETTINGS | {"seed": seed}
     data = lgb.Dataset(
         _matrix(rows, columns, vocabulary),
         label=rows["grade"].cast(pa.float32()),
