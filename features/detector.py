@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torchvision.models.detection import FasterRCNN
 from torchvision.ops import roi_align
@@ -173,7 +173,7 @@ def save_detector(model: FasterRCNN, settings: Settings, path: Path, recipe: obj
         if not key.endswith("num_batches_tracked")
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, path)
+    path.write_bytes(save(state))
     described = {"settings": asdict(settings), "recipe": recipe}
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
 

@@ -94,14 +94,27 @@ def faster_rcnn(settings: Settings, *, pretrained: bool = True) -> FasterRCNN:
         raise ValueError(
             f"No architecture '{settings.architecture}' to train; use 'lite0' or 'resnet101_fpn'."
         )
-    return unscaled(model)
+    return adapted(model)
 
 
-def unscaled(model: FasterRCNN) -> FasterRCNN:
-    """The model with its own rescaling of images taken out."""
+def adapted(model: FasterRCNN) -> FasterRCNN:
+    """The model without its own rescaling of images, and with box arithmetic in float32 whatever
+    autocast does to the layers: bfloat16 would round coordinates of 500 pixels to 4."""
     old = model.transform
     model.transform = AsGiven(800, 1333, old.image_mean, old.image_std)
+    for layer in (model.backbone.fpn, model.rpn.head, model.roi_heads.box_predictor):
+        layer.register_forward_hook(_to_float32)
     return model
+
+
+def _to_float32(layer: nn.Module, inputs: object, output: object) -> object:
+    if isinstance(output, Tensor):
+        return output.float()
+    if isinstance(output, dict):
+        return OrderedDict((key, value.float()) for key, value in output.items())
+    if isinstance(output, (list, tuple)):
+        return type(output)(_to_float32(layer, inputs, value) for value in output)
+    return output
 
 
 def _lite0(settings: Settings, pretrained: bool) -> FasterRCNN:
@@ -180,4 +193,4 @@ def hub_faster_rcnn(name: str) -> tuple[FasterRCNN, Settings]:
             f"The weights of '{name}' cannot be had: they are downloaded on first use and need "
             "internet; 'bundled' works without."
         ) from error
-    return unscaled(model), settings
+    return adapted(model), settings

@@ -3,8 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,7 +32,7 @@ class Recipe:
     warm_up_steps: int = 100
     ema_decay: float = 0.995
     gradient_norm: float = 10.0
-    variety: Variety = Variety()
+    variety: Variety = field(default_factory=Variety)
     seed: int = 7
 
 
@@ -64,6 +63,7 @@ def train(
     torch.manual_seed(recipe.seed)
     run = _Run(faster_rcnn(settings), recipe, len(examples), device)
     checkpoint = Path(out).with_suffix(".checkpoint")
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         run.load(checkpoint, json.dumps(described))
     with _progress() as progress:
