@@ -1,6 +1,5 @@
 """The schema of a database: tables by migration, then the views."""
 
-import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,17 +23,9 @@ def upgrade(engine: sa.Engine) -> None:
 
 
 def view_files() -> list[Path]:
-    """The .sql files of the views in the order in which they are created: by leading number."""
-    return sorted((HERE / "views").glob("*.sql"))
-
-
-def view_name(file: Path) -> str:
-    """The view that a file creates.
-
-    >>> view_name(Path("10_stg_impressions.sql"))
-    'stg_impressions'
-    """
-    return re.sub(r"^\d+_", "", file.stem)
+    """The .sql files of the views, each named as its view: staging views first, then marts."""
+    files = (HERE / "views").glob("*.sql")
+    return sorted(files, key=lambda file: (not file.stem.startswith("stg_"), file.stem))
 
 
 def refresh_views(connection: sa.Connection) -> None:
@@ -44,7 +35,7 @@ def refresh_views(connection: sa.Connection) -> None:
     if manifest.find(connection, "views", "all") == stamp:
         return
     for file in reversed(files):
-        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {view_name(file)}")
+        connection.exec_driver_sql(f"DROP VIEW IF EXISTS {file.stem}")
     for file in files:
-        connection.exec_driver_sql(f"CREATE VIEW {view_name(file)} AS\n{file.read_text()}")
+        connection.exec_driver_sql(f"CREATE VIEW {file.stem} AS\n{file.read_text()}")
     manifest.record(connection, step="views", piece="all", fingerprint=stamp, n_rows=len(files))

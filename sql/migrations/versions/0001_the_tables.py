@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("lift", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm", "day", "metric"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "candidates",
@@ -27,6 +28,7 @@ def upgrade() -> None:
         sa.Column("candidate_pin_id", sa.Text(), nullable=False),
         sa.Column("source", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "crops",
@@ -40,6 +42,7 @@ def upgrade() -> None:
         sa.Column("y2", sa.Double(), nullable=True),
         sa.Column("cropped_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("crop_id"),
+        sqlite_with_rowid=True,
     )
     with op.batch_alter_table("crops", schema=None) as batch_op:
         batch_op.create_index("crops_by_pin", ["pin_id", "date"], unique=False)
@@ -58,6 +61,7 @@ def upgrade() -> None:
         sa.Column("candidate_hide_ratio", sa.Double(), nullable=True),
         sa.Column("candidate_age_days", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("date", "query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "engagements",
@@ -67,6 +71,7 @@ def upgrade() -> None:
         sa.Column("date", sa.Date(), nullable=True),
         sa.Column("engaged_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("request_id", "candidate_pin_id", "action"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("engagements", schema=None) as batch_op:
         batch_op.create_index("engagements_by_date", ["date"], unique=False)
@@ -80,6 +85,7 @@ def upgrade() -> None:
         sa.Column("expected", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("date", "name"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "experiment_lift",
@@ -98,6 +104,7 @@ def upgrade() -> None:
         sa.Column("ci_high", sa.Double(), nullable=True),
         sa.Column("p_value", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm", "metric", "segment", "estimator"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "feature_importances",
@@ -107,6 +114,7 @@ def upgrade() -> None:
         sa.Column("gain_share", sa.Double(), nullable=True),
         sa.Column("n_splits", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm", "feature"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "impressions",
@@ -116,6 +124,7 @@ def upgrade() -> None:
         sa.Column("position", sa.Integer(), nullable=True),
         sa.Column("propensity", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("request_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("impressions", schema=None) as batch_op:
         batch_op.create_index("impressions_by_date", ["date"], unique=False)
@@ -130,6 +139,7 @@ def upgrade() -> None:
         sa.Column("n_rows", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("step", "piece"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "models",
@@ -145,6 +155,7 @@ def upgrade() -> None:
         sa.Column("n_requests", sa.BigInteger(), nullable=True),
         sa.Column("seed", sa.Integer(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "object_interest",
@@ -155,6 +166,7 @@ def upgrade() -> None:
         sa.Column("n_croppers", sa.BigInteger(), nullable=True),
         sa.Column("interest", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("feature_version", "date", "pin_id", "object_no"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "pair_features",
@@ -206,6 +218,7 @@ def upgrade() -> None:
         sa.Column("clock_cosine", sa.Double(), nullable=True),
         sa.Column("rug_cosine", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("feature_version", "query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "pair_interest",
@@ -220,6 +233,7 @@ def upgrade() -> None:
         sa.Column("interest_same_category_cosine", sa.Double(), nullable=True),
         sa.Column("interest_colour_distance", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("feature_version", "date", "query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "pin_objects",
@@ -238,6 +252,7 @@ def upgrade() -> None:
         sa.Column("lab_a", sa.Double(), nullable=True),
         sa.Column("lab_b", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("feature_version", "pin_id", "object_no"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("pin_objects", schema=None) as batch_op:
         batch_op.create_index("pin_objects_by_category", ["category"], unique=False)
@@ -260,6 +275,7 @@ def upgrade() -> None:
         sa.Column("expected_save", sa.Double(), nullable=True),
         sa.Column("expected_hide", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("date", "query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("pin_pair_engagement", schema=None) as batch_op:
         batch_op.create_index(
@@ -277,6 +293,7 @@ def upgrade() -> None:
         sa.Column("dominant_category", sa.Text(), nullable=True),
         sa.Column("shard", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("feature_version", "pin_id"),
+        sqlite_with_rowid=False,
     )
     with op.batch_alter_table("pin_visuals", schema=None) as batch_op:
         batch_op.create_index("pin_visuals_by_pin", ["pin_id"], unique=False)
@@ -289,6 +306,7 @@ def upgrade() -> None:
         sa.Column("board", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("pin_id"),
+        sqlite_with_rowid=True,
     )
     op.create_table(
         "quarantine",
@@ -298,6 +316,7 @@ def upgrade() -> None:
         sa.Column("row_json", sa.Text(), nullable=True),
         sa.Column("date", sa.Date(), nullable=True),
         sa.PrimaryKeyConstraint("source_table", "row_key", "reason"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "ranking_metrics",
@@ -307,6 +326,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Double(), nullable=True),
         sa.Column("n_requests", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm", "metric"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "rankings",
@@ -317,6 +337,7 @@ def upgrade() -> None:
         sa.Column("rank", sa.Integer(), nullable=True),
         sa.Column("score", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("date", "arm", "query_pin_id", "candidate_pin_id"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "requests",
@@ -328,6 +349,7 @@ def upgrade() -> None:
         sa.Column("policy", sa.Text(), nullable=True),
         sa.Column("platform", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("request_id"),
+        sqlite_with_rowid=True,
     )
     with op.batch_alter_table("requests", schema=None) as batch_op:
         batch_op.create_index("requests_by_date", ["date"], unique=False)
@@ -344,6 +366,7 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), nullable=True),
         sa.Column("summary", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("run_id"),
+        sqlite_with_rowid=True,
     )
     op.create_table(
         "true_boxes",
@@ -355,6 +378,7 @@ def upgrade() -> None:
         sa.Column("x2", sa.Double(), nullable=True),
         sa.Column("y2", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("pin_id", "box_no"),
+        sqlite_with_rowid=False,
     )
 
 
