@@ -130,18 +130,18 @@ def item_position(sample: Sample, arm: str) -> Sums:
     """
     weight = item_position_weights(sample.ranks[arm], sample.position, sample.propensity)
     n_positions = int(sample.page.max(initial=1))
-    user = sample.user[sample.request]
-    shape = (sample.n_users, n_positions)
+    n_users, n_actions = sample.n_users, sample.actions.shape[1]
     hit = np.flatnonzero(weight)
-    cell = np.ravel_multi_index((user[hit], sample.position[hit] - 1), shape)
+    cell = sample.user[sample.request[hit]] * n_positions + sample.position[hit] - 1
+    n_cells = n_users * n_positions
     reaches = (np.arange(1, n_positions + 1) <= sample.page[:, None]).astype(np.float64)
     return Sums(
-        _by_cell(cell, weight[hit, None] * sample.actions[hit], shape[0] * shape[1]).reshape(
-            *shape, -1
+        _by_cell(cell, weight[hit, None] * sample.actions[hit], n_cells).reshape(
+            n_users, n_positions, n_actions
         ),
-        _by_cell(cell, weight[hit, None], shape[0] * shape[1]).reshape(shape),
-        _by_cell(sample.user, reaches, sample.n_users),
-        np.bincount(sample.user, minlength=sample.n_users).astype(np.float64),
+        _by_cell(cell, weight[hit, None], n_cells).reshape(n_users, n_positions),
+        _by_cell(sample.user, reaches, n_users),
+        np.bincount(sample.user, minlength=n_users).astype(np.float64),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import chi2_contingency
 
@@ -41,18 +42,26 @@ class Examination:
         return per_request
 
 
-def measure(counts: Mapping[str, tuple[Reals, Reals]]) -> Examination:
+def measure(counts: pd.DataFrame) -> Examination:
     """Returns the Examination from impressions in random order.
 
-    counts: platform -> (impressions, impressions with any action) at positions 1..K, each (K,).
+    counts: one row per platform and position, with platform, position (from 1), shown
+    (impressions) and acted (those with any action).
     Raises ValueError where no impression got an action.
     """
-    shown = np.sum([s for s, _ in counts.values()], axis=0)
-    acted = np.sum([a for _, a in counts.values()], axis=0)
-    by_platform = {
-        name: curve(s, a) for name, (s, a) in counts.items() if s[0] >= MIN_REQUESTS and a.any()
+    positions = range(1, int(counts["position"].max()) + 1)
+    by = {
+        str(name): rows.set_index("position").reindex(positions, fill_value=0)
+        for name, rows in counts[["platform", "position", "shown", "acted"]].groupby("platform")
     }
-    return Examination(curve(shown, acted), by_platform, int(np.sum(shown)))
+    arrays = {name: (_reals(rows["shown"]), _reals(rows["acted"])) for name, rows in by.items()}
+    by_platform = {
+        name: curve(shown, acted)
+        for name, (shown, acted) in arrays.items()
+        if shown[0] >= MIN_REQUESTS and acted.any()
+    }
+    shown, acted = np.sum(list(arrays.values()), axis=0)
+    return Examination(curve(shown, acted), by_platform, int(shown.sum()))
 
 
 def curve(shown: Reals, acted: Reals) -> Reals:
@@ -89,3 +98,7 @@ def common_curve_p_value(acted: Reals, actions: Reals) -> float:
         if table.shape[1] > 1 and table.sum(axis=1).all():
             p_values.append(float(chi2_contingency(table).pvalue))
     return min(1.0, min(p_values) * len(p_values)) if p_values else 1.0
+
+
+def _reals(values: "pd.Series[float]") -> Reals:
+    return np.asarray(values, dtype=np.float64)

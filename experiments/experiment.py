@@ -1,12 +1,12 @@
 """The experiment of a day: every arm's ranking against the control's, on the held-out requests."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from experiments import checks
@@ -41,9 +41,12 @@ _INPUTS = (
     "SELECT COUNT(*) AS n FROM engagements WHERE date <= :date",
     "SELECT COUNT(*) AS n, SUM(n_objects) AS objects FROM pin_visuals "
     "WHERE feature_version = :version",
-    "SELECT arm, COUNT(*) AS n, SUM(score) AS scores, SUM(score * rank) AS ranked "
-    "FROM rankings WHERE date = :date GROUP BY arm ORDER BY arm",
+    "SELECT arm, COUNT(*) AS n FROM rankings WHERE date = :date GROUP BY arm ORDER BY arm",
 )
+_RANKINGS = """
+SELECT arm, query_pin_id, candidate_pin_id, rank FROM rankings WHERE date = :date
+ORDER BY arm, query_pin_id, candidate_pin_id
+"""
 _RATIO = """
 SELECT {by}, SUM(CASE WHEN policy = 'random' THEN 1 ELSE 0 END) AS n_random, COUNT(*) AS n_requests
 FROM requests WHERE date BETWEEN :first AND :last GROUP BY {by} ORDER BY {by}
@@ -97,7 +100,8 @@ def run_experiment(
     arms = [row["arm"] for row in inputs[-1]]
     if CONTROL not in arms:
         raise ValueError(f"{CONTROL} has no ranking of {date}: rank that day's candidates first.")
-    mark = fingerprint(STATISTICS_VERSION, holdout_days, feature_version, random_share, *inputs)
+    settings = (STATISTICS_VERSION, holdout_days, feature_version, random_share)
+    mark = fingerprint(*settings, *inputs, _ranking_hash(database, date))
     if database.is_done("experiment", str(date), mark):
         return summarise(database, date, unchanged=True)
     held_out = read_held_out(database, date, holdout_days, feature_version, arms)
@@ -145,6 +149,13 @@ def _read_input(database: Database, query: str, date: date, version: str) -> Row
     wanted = {name: value for name, value in params.items() if f":{name}" in query}
     rows: Rows = database.read(query, **wanted).to_pylist()
     return rows
+
+
+def _ranking_hash(database: Database, date: date) -> str:
+    digest = hashlib.sha256()
+    for batch in database.batches(_RANKINGS, date=date):
+        digest.update(batch.serialize())
+    return digest.hexdigest()
 
 
 def _analyse(
@@ -260,7 +271,7 @@ def _examination(database: Database, first: date, last: date) -> tuple[Examinati
     before = bool(counts["acted"].sum())
     if not before:
         counts = read_by_position(database, first, last)
-    return measure(_by_platform(counts)), [
+    return measure(counts), [
         checks.examination_in_time(before, int(counts["shown"].sum())),
         checks.common_examination(
             common_curve_p_value(
@@ -269,18 +280,6 @@ def _examination(database: Database, first: date, last: date) -> tuple[Examinati
             )
         ),
     ]
-
-
-def _by_platform(counts: pd.DataFrame) -> dict[str, tuple[Reals, Reals]]:
-    positions = range(1, int(counts["position"].max()) + 1)
-    wide = counts.pivot_table(
-        index="position", columns="platform", values=["shown", "acted"], aggfunc="sum"
-    )
-    wide = wide.reindex(positions).fillna(0.0)
-    return {
-        str(name): (wide["shown"][name].to_numpy(float), wide["acted"][name].to_numpy(float))
-        for name in counts["platform"].unique()
-    }
 
 
 def _weights(sample: Sample, theta: Reals, arm: str, estimator: str) -> Reals:

@@ -159,7 +159,7 @@ def segments(requests: pd.DataFrame) -> dict[str, Bools]:
 
 def _sample(kept: pd.DataFrame, arms: Sequence[str]) -> tuple[Sample, pd.DataFrame]:
     requests = kept.drop_duplicates("request_id").reset_index(drop=True)
-    users, _ = pd.factorize(requests["user_id"])
+    users, _ = pd.factorize(requests["user_id"], sort=True)
     rows = pd.factorize(kept["request_id"])[0]
     sample = Sample(
         user=users.astype(np.int64),

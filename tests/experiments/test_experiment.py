@@ -1,0 +1,261 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from experiments.experiment import POSITION_BASED, run_experiment
+from sql import tables
+from sql.database import Database
+from sql.tables import ACTIONS
+
+FIRST, LAST = date(2026, 11, 1), date(2026, 11, 8)
+VERSION = "v1"
+RESULTS = ("experiment_lift", "arm_daily_engagement", "experiment_checks")
+
+
+def write(database: Database, name: str, frame: pd.DataFrame, **where: object) -> None:
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    database.replace(tables.METADATA.tables[name], rows, **where)
+
+
+def at(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time()) + timedelta(hours=12)
+
+
+def fill(database: Database, world: Any, theta: np.ndarray) -> None:
+    """Writes eight days of a world: requests in random order, and nine times as many others."""
+    rng, n_requests = np.random.default_rng(0), 3_000
+    days = np.array([FIRST + timedelta(days=int(d)) for d in rng.integers(8, size=n_requests)])
+    query = rng.integers(6, size=n_requests)
+    numbers = rng.permuted(np.tile(np.arange(10), (n_requests, 1)), axis=1)[:, :4]
+    rates = world.rates()[query[:, None], numbers, np.arange(4)] / theta[:, None]
+    examined = rng.random((n_requests, 4, 1)) < theta[:, None]
+    acted = ((rng.random(rates.shape) < rates) & examined).reshape(-1, 2)
+    requests = pd.DataFrame({
+        "request_id": [f"r{i}" for i in range(n_requests)], "date": days,
+        "user_id": [f"u{u}" for u in rng.integers(500, size=n_requests)],
+        "query_pin_id": [f"q{q}" for q in query],
+        "requested_at": [at(day) for day in days], "policy": "random",
+        "platform": rng.choice(["ios", "web"], n_requests),
+    })  # fmt: skip
+    others = pd.concat([requests] * 9, ignore_index=True)
+    others["request_id"] = [f"p{i}" for i in range(len(others))]
+    others["policy"] = "production"
+    others["date"] = rng.permutation(others["date"].to_numpy())
+    others["platform"] = rng.choice(["ios", "web"], len(others))
+    write(database, "requests", pd.concat([requests, others]))
+    impressions = requests[["request_id", "date"]].loc[np.repeat(np.arange(n_requests), 4)]
+    impressions["candidate_pin_id"] = [f"c{n}" for n in numbers.ravel()]
+    impressions["position"] = np.tile([1, 2, 3, 4], n_requests)
+    impressions["propensity"] = 0.1
+    write(database, "impressions", impressions)
+    done = [
+        impressions[acted[:, a]].assign(action=action) for a, action in enumerate(("save", "click"))
+    ]
+    engagements = pd.concat(done)[["request_id", "candidate_pin_id", "action", "date"]]
+    engagements["engaged_at"] = [at(day) for day in engagements["date"]]
+    write(database, "engagements", engagements)
+    pins = [f"q{q}" for q in range(6)] + [f"c{c}" for c in range(10)]
+    write(database, "pins", pd.DataFrame({"pin_id": pins, "created_at": datetime(2026, 9, 1)}))
+    visuals = pd.DataFrame({
+        "feature_version": VERSION, "pin_id": pins[:5], "n_objects": [1, 2, 1, 0, 0],
+        "dominant_category": ["dress", "bag", "bag", None, None],
+    })  # fmt: skip
+    write(database, "pin_visuals", visuals)
+    for arm, name in (
+        (("better"), "targeted"),
+        ("random", "whole_image"),
+        ("random", "whole_image_aa"),
+    ):
+        rank(database, name, world.ranks[arm])
+
+
+def rank(database: Database, arm: str, ranks: np.ndarray) -> None:
+    rows = [
+        {"date": LAST, "arm": arm, "query_pin_id": f"q{q}", "candidate_pin_id": f"c{c}",
+         "rank": int(place), "score": -float(place)}
+        for q, of_query in enumerate(ranks) for c, place in enumerate(of_query)
+    ]  # fmt: skip
+    write(database, "rankings", pd.DataFrame(rows), date=LAST, arm=arm)
+
+
+def results(database: Database) -> dict[str, list[dict[str, Any]]]:
+    return {name: database.read(f"SELECT * FROM {name} ORDER BY 1, 2, 3, 4").to_pylist()
+            for name in RESULTS}  # fmt: skip
+
+
+def lifts(database: Database, **where: str) -> pd.DataFrame:
+    found = database.read("SELECT * FROM experiment_lift").to_pandas()
+    for column, value in where.items():
+        found = found[found[column] == value]
+    return found.sort_values(["arm", "metric", "segment", "estimator"], ignore_index=True)
+
+
+def check(database: Database, name: str) -> dict[str, Any]:
+    query = "SELECT * FROM experiment_checks WHERE name = :name"
+    return database.read(query, name=name).to_pylist()[0]
+
+
+@pytest.fixture
+def filled(database: Database, world: Callable[..., Any], theta: np.ndarray) -> Database:
+    fill(database, world(), theta)
+    return database
+
+
+def test_a_planted_lift_is_found(filled: Database, world: Callable[..., Any]) -> None:
+    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    truth = world()
+    expected = truth.truth("better") / truth.truth("random") - 1
+    for estimator in ("snips_position_based", "snips_item_position"):
+        rows = lifts(filled, arm="targeted", segment="all", estimator=estimator)
+        rows = rows.set_index("metric")
+        for metric, lift in zip(("save", "click"), expected, strict=True):
+            row = rows.loc[metric]
+            assert row["ci_low"] < lift < row["ci_high"]
+            assert row["control"] * (1 + row["lift"]) == pytest.approx(row["treatment"])
+        assert rows["lift"].isna().tolist() == [m not in ("click", "save") for m in rows.index]
+    assert summary.verdict.decision == "ship"
+    assert not summary.failed_checks
+    assert {(x.arm, x.metric) for x in summary.lifts} == {
+        (arm, metric) for arm in ("targeted", "whole_image_aa") for metric in ("save", "click")
+    }
+
+
+def test_a_twin_with_the_same_ranking_has_no_lift_at_all(filled: Database) -> None:
+    run_experiment(filled, LAST, feature_version=VERSION)
+    twin = lifts(filled, arm="whole_image_aa", metric="click")
+    assert set(twin[["lift", "ci_low", "ci_high"]].to_numpy().ravel()) == {0.0}
+    assert set(twin["p_value"]) == {1.0}
+
+
+def test_there_is_a_row_for_everything(filled: Database) -> None:
+    run_experiment(filled, LAST, feature_version=VERSION)
+    found = lifts(filled)
+    keys = ["arm", "metric", "segment", "estimator"]
+    assert not found.duplicated(keys).any()
+    assert len(found) == np.prod([found[key].nunique() for key in keys])
+    assert set(found["metric"]) == set(ACTIONS)
+    sizes = found.groupby("segment")["n_requests"].first()
+    whole = filled.read(
+        "SELECT COUNT(*) AS n, COUNT(DISTINCT user_id) AS users FROM requests "
+        "WHERE policy = 'random' AND date > '2026-11-04'"
+    ).to_pylist()[0]
+    assert sizes["all"] == whole["n"]
+    assert found.query("segment == 'all'")["n_users"].unique().tolist() == [whole["users"]]
+    for dimension in ("query_has_object=", "platform="):
+        assert sizes[sizes.index.str.startswith(dimension)].sum() == whole["n"]
+    categories = sizes[sizes.index.str.startswith("category=")]
+    assert categories.sum() == sizes["query_has_object=yes"]
+    daily = filled.read("SELECT * FROM arm_daily_engagement").to_pandas()
+    assert daily["day"].nunique() == 4
+    assert daily.drop_duplicates("day")["n_requests"].sum() == whole["n"]
+    assert (daily.query("arm == 'whole_image' and metric == 'save'")["lift"] == 0).all()
+
+
+def test_the_estimate_of_a_segment_is_that_of_its_requests_alone(
+    filled: Database, world: Callable[..., Any]
+) -> None:
+    run_experiment(filled, LAST, feature_version=VERSION)
+    before = lifts(filled, segment="platform=ios")
+    keep = filled.read("SELECT * FROM requests WHERE platform = 'ios' OR date < '2026-11-05'")
+    filled.replace(tables.requests, keep)
+    run_experiment(filled, LAST, feature_version=VERSION)
+    pd.testing.assert_frame_equal(before, lifts(filled, segment="platform=ios"))
+
+
+def test_twice_changes_nothing(filled: Database) -> None:
+    first = run_experiment(filled, LAST, feature_version=VERSION)
+    rows = results(filled)
+    again = run_experiment(filled, LAST, feature_version=VERSION)
+    assert again == replace(first, unchanged=True)
+    assert results(filled) == rows
+
+
+def test_what_happened_later_is_not_known(filled: Database) -> None:
+    run_experiment(filled, LAST, feature_version=VERSION)
+    rows = results(filled)
+    later = LAST + timedelta(days=1)
+    seen = filled.read("SELECT * FROM impressions").to_pandas().head(2_000)
+    leak = seen[["request_id", "candidate_pin_id"]].assign(
+        action="hide", date=later, engaged_at=at(later)
+    )
+    filled.append(tables.engagements, pa.Table.from_pandas(leak, preserve_index=False))
+    new = filled.read("SELECT * FROM requests").to_pandas().head(500)
+    new = new.assign(request_id="n" + new["request_id"], date=later, requested_at=at(later))
+    filled.append(tables.requests, pa.Table.from_pandas(new, preserve_index=False))
+    assert run_experiment(filled, LAST, feature_version=VERSION).unchanged
+    filled.replace(tables.manifest, filled.read("SELECT * FROM manifest").slice(0, 0))
+    assert not run_experiment(filled, LAST, feature_version=VERSION).unchanged
+    assert results(filled) == rows
+
+
+def test_a_new_ranking_is_a_new_experiment(filled: Database, world: Callable[..., Any]) -> None:
+    run_experiment(filled, LAST, feature_version=VERSION)
+    rank(filled, "targeted", world().ranks["random"])
+    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    assert not summary.unchanged
+    assert {x.lift for x in summary.lifts} == {0.0}
+    assert summary.verdict.decision == "hold"  # a gain of 1 % is ruled out
+
+
+def test_impressions_without_propensity_are_left_out_and_counted(filled: Database) -> None:
+    shown = filled.read("SELECT * FROM impressions").to_pandas()
+    shown.loc[shown.index % 10 == 0, "propensity"] = np.nan
+    shown.loc[shown.index % 10 == 5, "propensity"] = 1.7
+    write(filled, "impressions", shown)
+    run_experiment(filled, LAST, feature_version=VERSION)
+    found = check(filled, "missing_propensity")
+    assert found["value"] == pytest.approx(0.2, abs=0.02)
+    assert not found["passed"]
+    assert lifts(filled, metric="save", estimator=POSITION_BASED)["lift"].notna().all()
+
+
+def test_requests_that_no_arm_ranked_are_left_out_and_counted(filled: Database) -> None:
+    ranked = filled.read("SELECT * FROM rankings WHERE query_pin_id <> 'q5' OR arm <> 'targeted'")
+    filled.replace(tables.rankings, ranked)
+    run_experiment(filled, LAST, feature_version=VERSION)
+    found = check(filled, "unranked_requests")
+    assert found["value"] == pytest.approx(1 / 6, abs=0.03)
+    assert not found["passed"]
+
+
+def test_a_share_that_drops_on_a_day_holds_the_verdict(filled: Database) -> None:
+    kept = filled.read("SELECT * FROM requests").to_pandas()
+    gone = (kept["policy"] == "random") & (kept["date"] == LAST) & (kept.index % 2 == 0)
+    write(filled, "requests", kept[~gone])
+    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    assert "sample_ratio_by_day" in summary.failed_checks
+    assert summary.verdict.decision == "hold"
+
+
+def test_the_stated_share_is_checked_where_it_is_known(filled: Database) -> None:
+    assert not run_experiment(filled, LAST, feature_version=VERSION, random_share=0.1).failed_checks
+    summary = run_experiment(filled, LAST, feature_version=VERSION, random_share=0.2)
+    assert summary.failed_checks == ("sample_ratio_stated",)
+
+
+def test_without_random_order_there_is_nothing_to_say(filled: Database) -> None:
+    write(
+        filled,
+        "requests",
+        filled.read("SELECT * FROM requests").to_pandas().assign(policy="production"),
+    )
+    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    assert (summary.lifts, summary.n_requests) == ((), 0)
+    assert summary.failed_checks == ("random_requests",)
+    assert summary.verdict.decision == "hold"
+
+
+def test_examination_of_the_window_itself_is_told(filled: Database) -> None:
+    summary = run_experiment(filled, LAST, holdout_days=8, feature_version=VERSION)
+    assert summary.failed_checks == ("examination_before_window",)
+
+
+def test_without_a_control_it_does_not_start(filled: Database) -> None:
+    with pytest.raises(ValueError, match="whole_image has no ranking of 2026-11-07"):
+        run_experiment(filled, LAST - timedelta(days=1), feature_version=VERSION)
