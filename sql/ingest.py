@@ -184,7 +184,7 @@ def _pieces(database: Database, start: str) -> dict[str, str]:
                 manifest.c.step == STEP, manifest.c.piece.startswith(start, autoescape=True)
             )
         )
-        return dict(rows.tuples())
+        return dict(rows.tuples().all())
 
 
 def _recorded(database: Database, replaced: dict[str, int] | None = None) -> IngestSummary:
@@ -192,7 +192,7 @@ def _recorded(database: Database, replaced: dict[str, int] | None = None) -> Ing
     names = [*INPUTS, "true_boxes"]
     with database.engine.connect() as connection:
         rows = sa.select(manifest.c.piece, manifest.c.n_rows).where(manifest.c.step == STEP)
-        counts = dict(connection.execute(rows).tuples())
+        counts = dict(connection.execute(rows).tuples().all())
         reasons = (
             sa.select(quarantine.c.source_table, quarantine.c.reason, sa.func.count())
             .where(quarantine.c.source_table.in_(names))
