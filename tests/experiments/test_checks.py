@@ -21,7 +21,7 @@ def tiled(theta: np.ndarray, sample: Any) -> np.ndarray:
     return np.tile(theta, (sample.n_requests, 1))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
