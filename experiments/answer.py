@@ -30,8 +30,7 @@ def ask(database: Database, query: str, **params: object) -> Answer:
             for name, value in params.items()
         )
     )
-    dialect = type(database.engine.dialect)(
-        paramstyle="named"
-    )  # psycopg's own doubles percent signs
+    # psycopg's own style of parameters would double percent signs
+    dialect = type(database.engine.dialect)(paramstyle="named")  # type: ignore[call-arg]
     text = str(bound.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
     return Answer(text, tuple(database.read(text).to_pylist()))

@@ -15,7 +15,8 @@ from features.images import UnreadableImage, load_image
 from features.picture import draw_objects
 
 LARGE = (440, 520)
-SMALL = (200, 220)
+MEDIUM = (340, 420)
+SMALL = (220, 260)
 _BYTES_PER_PIXEL = 0.28
 _FAINT = 0.35
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 COLOURS = {
     "ink": "#1b1f24", "muted": "#59636e", "line": "#d4d9df", "card": "#fefefe",
-    "better": "#0b6bcb", "worse": "#c2410c", "unclear": "#6e7781",
+    "better": "#0b6bcb", "worse": "#c2410c", "unclear": "#5f6975",
     "arm-1": "#7c3aed", "arm-2": "#0891b2", "arm-3": "#ca8a04",
     "arm-4": "#db2777", "arm-5": "#15803d", "arm-6": "#9a3412",
 }  # fmt: skip
@@ -122,8 +122,10 @@ def svg(figure: Figure, name: str) -> str:
     `name` must differ between the figures of a page and keeps their inner ids apart.
     """
     file = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
+    with (
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has its own
         figure.savefig(
             file,
@@ -158,11 +160,11 @@ def _draw_forest(axes: Axes, rows: Sequence[Interval], more_is_better: bool) -> 
         y = -number
         colour = COLOURS[reading(row.low, row.high, more_is_better)]
         known = math.isfinite(row.low) and math.isfinite(row.high)
-        span = f"   {percent(row.low)} to {percent(row.high)}" if known else ""
+        span = f" [{percent(row.low)[:-1]}, {percent(row.high)[:-1]}]" if known else ""
         _write(axes, low, y + 0.2, row.label, "left", COLOURS["ink"])
         _write(axes, high, y + 0.2, percent(row.lift) + span, "right", colour)
         if row.wide:
-            _interval(axes, y - 0.13, row.wide, (low, high), COLOURS["unclear"], thin=True)
+            _interval(axes, y - 0.19, row.wide, (low, high), COLOURS["unclear"], thin=True)
         _interval(axes, y + 0.03, (row.lift, row.low, row.high), (low, high), colour)
     axes.set_xlim(low, high)
     axes.set_ylim(0.45 - len(rows), 0.75)
