@@ -92,7 +92,10 @@ def run_day(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, A
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     from sql.ingest import ingest
 
-    done = ingest(job.database, source, job.day, progress=job.progress)
+    def progress(_: str, done: int, total: int) -> None:
+        job.progress("ingest", done, total)
+
+    done = ingest(job.database, source, job.day, progress)
     return {"source": str(source.resolve()), "ingest": asdict(done)}
 
 
@@ -152,9 +155,14 @@ def experiment_step(job: Job) -> dict[str, Any]:
 
     version = feature_versions(job.database)["detected"]
     job.progress("experiment", 0, 1)
-    summary = run_experiment(job.database, job.day, job.holdout_days, version)
+    summary = run_experiment(job.database, job.day, job.holdout_days, feature_version=version)
     job.progress("experiment", 1, 1)
-    return {"experiment": asdict(summary)}
+    lifts = [asdict(lift) for lift in summary.lifts]
+    return {
+        "verdict": summary.verdict.sentence,
+        "decision": summary.verdict.decision,
+        "lift": lifts,
+    }
 
 
 def report_step(job: Job, source: Path) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sql.columns import CATEGORIES
 
 from features.visuals import PinVisual
+from sql.columns import CATEGORIES
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

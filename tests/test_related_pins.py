@@ -36,7 +36,7 @@ def run(*arguments: object, code: int = 0, env: dict[str, str] | None = None) ->
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder, pins=60, requests=4_000, users=500, crops=400)
+    write_sample(folder, pins=100, requests=4_000, users=500, crops=400)
     return folder
 
 

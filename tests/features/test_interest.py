@@ -36,9 +36,7 @@ def test_crops_that_fell_on_nothing_lower_every_share() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.integers(-1, 2)), max_size=30
-    )
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 2), st.integers(-1, 2)), max_size=30)
 )
 def test_shares_sum_to_at_most_one_whatever_the_order(rows: list) -> None:
     def found(rows: list) -> np.ndarray:

@@ -107,9 +107,7 @@ def test_all_interest_on_one_object_gives_that_object() -> None:
     interest = np.zeros((2, *PINS.objects.shape), dtype=np.float32)
     interest[0, 0, 1] = 0.8
     interest[1, 0] = [0.2, 0.2, 0.4, 0]
-    found = pair_interest(
-        PINS, np.array([0, 0]), np.array([1, 2]), interest, np.full((2, 5), 7)
-    )
+    found = pair_interest(PINS, np.array([0, 0]), np.array([1, 2]), interest, np.full((2, 5), 7))
     assert list(found) == list(PAIR_INTEREST)
     shoes = VISUALS[0].crops[1] @ VISUALS[1].crops.T
     np.testing.assert_allclose(found["interest_cosine"][0], [shoes.max(), np.nan], rtol=1e-5)
