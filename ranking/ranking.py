@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from ranking.labels import GRADES
-from ranking.metrics import MetricValue, evaluate, places
+from ranking.metrics import METRICS, MetricValue, evaluate, places
 from ranking.ranker import N_TREES, SETTINGS, Ranker, informative, load_ranker, train
 from sql.database import Database, fingerprint
 from sql.tables import feature_importances, manifest, models, ranking_metrics, rankings
@@ -186,9 +186,7 @@ def holdout_metrics(
     order = _done(database, "rankings", piece)["fingerprint"].to_pylist()
     state = fingerprint(SCHEMA, cutoff, order, _input_states(database, "", cutoff, date))
     if database.is_done("ranking_metrics", piece, state):
-        columns = ranking_metrics.c["metric", "value", "n_requests"]
-        known = database.read(_of(sa.select(*columns), ranking_metrics, date, arm))
-        return [MetricValue(**row) for row in known.to_pylist()]
+        return _known_metrics(database, date, arm)
     shown = database.read(_HELD_OUT, date=date, cutoff=cutoff, arm=arm)
     requests = shown["request_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     last = pc.fill_null(shown["rank"], 2**31 - 1).to_numpy()
@@ -198,6 +196,15 @@ def holdout_metrics(
     database.replace(ranking_metrics, rows, date=date, arm=arm)
     database.mark_done("ranking_metrics", piece, state, len(rows))
     return values
+
+
+def _known_metrics(database: Database, date: dt.date, arm: str) -> list[MetricValue]:
+    columns = ranking_metrics.c["metric", "value", "n_requests"]
+    query = sa.select(*columns)
+    rows = database.read(_of(query, ranking_metrics, date, arm)).to_pandas()
+    values = [MetricValue(*row) for row in rows.itertuples(index=False)]
+    names = [metric.name for metric in METRICS]
+    return sorted(values, key=lambda value: names.index(value.metric))
 
 
 def _narrowed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
