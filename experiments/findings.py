@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from experiments.answer import Answer, Row, ask
 from experiments.arms import AA, ARMS, CONTROL, PRIMARY
-from experiments.plots import Interval, daily, forest, percent, reading, svg
+from experiments.plots import Interval, daily, forest, svg
 from experiments.verdict import ESTIMATOR, Verdict
+from experiments.wording import percent, reading, short
 from sql.database import Database
 from sql.tables import ENGAGEMENT_FEATURES, METADATA, PAIR_FEATURES, PAIR_INTEREST
 
@@ -129,16 +130,6 @@ def arm_order(names: Sequence[str]) -> list[str]:
 
 def label_of(arm: str) -> str:
     return ARM_LABELS.get(arm, short(arm, 30))
-
-
-def short(text: object, most: int = 80) -> str:
-    """One line of printable text, at most `most` characters.
-
-    >>> short("a  very\\n\\tlong\\x00 title", 12)
-    'a very long…'
-    """
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text or "")).split())
-    return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
 def lift_answer(database: Database, date: dt.date) -> Answer:

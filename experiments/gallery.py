@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from experiments.answer import Answer, Row, ask
 from experiments.arms import CONTROL, PRIMARY
-from experiments.findings import short
 from experiments.pictures import (
     LARGE,
     MEDIUM,
@@ -21,6 +20,7 @@ from experiments.pictures import (
     load_photo,
     with_boxes,
 )
+from experiments.wording import short
 from sql.database import Database
 from sql.tables import CATEGORIES
 

@@ -12,6 +12,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.wording import percent, reading
+
 COLOURS = {
     "ink": "#1b1f24", "muted": "#59636e", "line": "#d4d9df", "card": "#fefefe",
     "better": "#0b6bcb", "worse": "#c2410c", "unclear": "#5f6975",
@@ -37,31 +39,6 @@ class Interval:
     low: float
     high: float
     wide: tuple[float, float, float] | None = None
-
-
-def percent(share: float, digits: int = 1) -> str:
-    """A lift for people: signed, with a true minus.
-
-    >>> percent(0.0417), percent(-0.2, 0), percent(-0.0001), percent(float("nan"))
-    ('+4.2%', '−20%', '0.0%', 'n/a')
-    """
-    if not math.isfinite(share):
-        return "n/a"
-    value = round(share * 100, digits) + 0.0
-    return f"{value:{'+' if value else ''}.{digits}f}%".replace("-", "−")
-
-
-def reading(low: float, high: float, more_is_better: bool = True) -> str:
-    """better, worse or unclear: what the interval of a lift says.
-
-    >>> reading(0.01, 0.05), reading(0.01, 0.05, more_is_better=False), reading(-0.01, 0.05)
-    ('better', 'worse', 'unclear')
-    """
-    if low > 0:
-        return "better" if more_is_better else "worse"
-    if high < 0:
-        return "worse" if more_is_better else "better"
-    return "unclear"
 
 
 def forest(rows: Sequence[Interval], more_is_better: bool = True, width: float = 3.7) -> Figure:

@@ -14,9 +14,10 @@ from experiments import findings, gallery
 from experiments.answer import Answer, Row, ask
 from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
-from experiments.findings import Estimate, Panel, label_of, short
-from experiments.plots import overview, percent, save_png
+from experiments.findings import Estimate, Panel, label_of
+from experiments.plots import overview, save_png
 from experiments.verdict import ESTIMATOR, GUARDRAIL, PRIMARY_METRIC, verdict
+from experiments.wording import number, p_value, per_request, percent, short
 from sql.database import Database
 
 HERE = Path(__file__).parent
@@ -183,32 +184,3 @@ def _environment() -> jinja2.Environment:
 
 def _css() -> Markup:
     return Markup((HERE / "report.css").read_text(encoding="utf-8"))
-
-
-def number(value: float | None) -> str:
-    """A measured number for people: whole above 100, else three digits.
-
-    >>> number(12345.6), number(0.01234), number(3), number(None)
-    ('12,346', '0.0123', '3', 'n/a')
-    """
-    if value is None or not math.isfinite(value):
-        return "n/a"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def p_value(value: float) -> str:
-    """
-    >>> p_value(0.0004), p_value(0.0312), p_value(float("nan"))
-    ('< 0.001', '0.031', '')
-    """
-    if not math.isfinite(value):
-        return ""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def per_request(value: float) -> str:
-    """
-    >>> per_request(0.13117), per_request(float("nan"))
-    ('0.1312', 'n/a')
-    """
-    return f"{value:.4f}" if math.isfinite(value) else "n/a"

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,13 @@ FLAGS = (
     "--disable-dev-shm-usage", "--remote-debugging-pipe",
 )  # fmt: skip
 DEADLINE = 60.0
+LAUNCH = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3)  # the browser reads its orders here, and answers on 4
+os.dup2(ends[1], 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find_chromium() -> str | None:
@@ -34,7 +42,7 @@ class Browser:
         down, self._to = os.pipe()
         self._from, up = os.pipe()
         os.set_blocking(self._from, False)
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{down} 4>&{up}', program, *FLAGS,
+        command = [sys.executable, "-c", LAUNCH, str(down), str(up), program, *FLAGS,
                    f"--user-data-dir={profile}", "about:blank"]  # fmt: skip
         self._process = subprocess.Popen(
             command, pass_fds=(down, up), stderr=subprocess.DEVNULL, start_new_session=True
