@@ -126,8 +126,9 @@ class Detector:
         self, image: Image, found: dict[str, Tensor], averages: Tensor | None
     ) -> Detections:
         pooled = None if averages is None else averages.cpu().numpy()
+        edges = np.array([image.width, image.height] * 2, dtype=np.float32)
         return Detections(
-            boxes=found["boxes"].float().cpu().numpy(),
+            boxes=np.clip(found["boxes"].float().cpu().numpy(), 0, edges),
             scores=found["scores"].float().cpu().numpy(),
             labels=tuple(self.categories[label - 1] for label in found["labels"].tolist()),
             width=image.width,

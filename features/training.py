@@ -22,9 +22,14 @@ PRODUCTS_PER_BOARD = 25
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average."""
+    """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average.
 
-    epochs: int = 7
+    backbone_rate: learning rate of the pretrained layers, as a share of the others'. ema_decay: of
+    the moving average of the weights, which is what is saved. variety: sizes and windows in
+    training; short_side, long_side: the scale the trained detector will look at, pixels.
+    """
+
+    epochs: int = 6
     batch_size: int = 8
     learning_rate: float = 5e-4
     backbone_rate: float = 0.4
@@ -33,6 +38,8 @@ class Recipe:
     ema_decay: float = 0.995
     gradient_norm: float = 10.0
     variety: Variety = field(default_factory=Variety)
+    short_side: int = 416
+    long_side: int = 640
     seed: int = 7
 
 
@@ -51,7 +58,9 @@ def train(
     there, and ends as one that was not.
     """
     recipe = recipe or Recipe()
-    settings = Settings(categories_of(coco_files), architecture)
+    settings = Settings(
+        categories_of(coco_files), architecture, recipe.short_side, recipe.long_side
+    )
     examples = [
         example
         for path, folder in coco_files

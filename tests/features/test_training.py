@@ -45,12 +45,21 @@ def squares(folder: Path, photos: int, names: tuple[str, ...] = ("red", "blue"))
 
 
 def test_it_learns_squares(tmp_path: Path) -> None:
-    path = squares(tmp_path, 16)
-    recipe = Recipe(epochs=12, batch_size=4, warm_up_steps=4, ema_decay=0.8, variety=SMALL)
+    path = squares(tmp_path, 20)
+    recipe = Recipe(
+        epochs=4,
+        batch_size=4,
+        learning_rate=1e-3,
+        warm_up_steps=4,
+        ema_decay=0.5,
+        variety=Variety(short_sides=(96,), crop_share=0.0),
+        short_side=96,
+        long_side=160,
+    )
     out = train([(path, tmp_path)], tmp_path / "weights" / "squares.safetensors", recipe)
     detector = load_detector(out, "cpu")
     assert detector.categories == ("red", "blue")
-    assert evaluate(detector.detect, path, tmp_path).ap50 > 0.8
+    assert evaluate(detector.detect, path, tmp_path).ap50 > 0.7
     assert sorted(file.name for file in out.parent.iterdir()) == [
         "squares.json", "squares.safetensors"
     ]  # fmt: skip
