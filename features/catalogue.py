@@ -29,9 +29,11 @@ BOARDS: Mapping[str, str] = {
 }
 
 
-def catalogue_boxes(fashion: Path, per_board: int = 40) -> dict[str, Any]:
-    """COCO-format boxes of up to `per_board` product pins per board, every other pin by pin_id,
-    so that the pins in between stay unseen. File names are relative to `fashion`.
+def catalogue_boxes(
+    fashion: Path, per_board: int = 40, *, held_out: bool = False
+) -> dict[str, Any]:
+    """COCO-format boxes of up to `per_board` product pins per board: every other pin by pin_id to
+    train on, or with held_out the pins in between. File names are relative to `fashion`.
     """
     pins = pq.read_table(fashion / "pins.parquet", columns=["pin_id", "image", "board"]).to_pylist()
     names = list(dict.fromkeys(BOARDS.values()))
@@ -39,7 +41,7 @@ def catalogue_boxes(fashion: Path, per_board: int = 40) -> dict[str, Any]:
     annotations: list[dict[str, Any]] = []
     for board, category in BOARDS.items():
         rows = sorted((pin for pin in pins if pin["board"] == board), key=lambda pin: pin["pin_id"])
-        for pin in rows[::2][:per_board]:
+        for pin in rows[held_out::2][:per_board]:
             pixels = load_image(fashion / pin["image"]).pixels
             boxes = foreground_boxes(pixels)
             image_id = len(images) + 1
