@@ -21,7 +21,7 @@ from experiments.wording import number, p_value, per_request, percent, short
 from sql.database import Database
 
 HERE = Path(__file__).parent
-GLYPHS = {"better": "▲", "worse": "▼", "unclear": "≈"}
+GLYPHS = {"better": "✓", "worse": "✗", "unclear": "≈"}
 ARM_MEANINGS = {
     CONTROL: "cosine of whole images",
     "object_crop": "cosine of the dominant objects' tight crops, else of whole images",
