@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sql.checks import NOT_YET, Verdicts, check_all, key_codes
 from sql.contract import INPUTS
 from sql.database import Database, fingerprint
+from sql.manifest import record
 from sql.quarantine import set_aside
 from sql.source import content_hashes, read_boxes, read_input, source_files
 from sql.tables import METADATA, manifest, quarantine
@@ -69,14 +70,15 @@ def ingest(
     report("checking", steps, 2 * steps + 1)
     verdicts = check_all(inputs, datetime(date.year, date.month, date.day) + timedelta(days=1))
     _forget(database, ["files"])
+    counts: dict[str, int] = {}
     replaced = {}
     for number, (name, found) in enumerate(verdicts.items()):
         report(f"writing {name}", steps + 1 + number, 2 * steps + 1)
         set_aside(database, name, found, date)
         replaced[name] = _write(database, name, verdicts)
-        database.mark_done(STEP, name, stamp, len(inputs[name]))
-        database.mark_done(STEP, f"{name}: not yet", stamp, int(np.sum(found.codes == NOT_YET)))
-    database.mark_done(STEP, "files", stamp, sum(replaced.values()))
+        counts[name] = len(inputs[name])
+        counts[f"{name}: not yet"] = int(np.sum(found.codes == NOT_YET))
+    _remember(database, {piece: (stamp, n) for piece, n in {**counts, "files": 0}.items()})
     report("ingested", 2 * steps + 1, 2 * steps + 1)
     return _recorded(database, replaced)
 
@@ -91,7 +93,7 @@ def _write(database: Database, name: str, verdicts: dict[str, Verdicts]) -> int:
         return 0
     _forget(database, [f"{name}: rows"])
     n_rows = database.replace(METADATA.tables[name], kept)
-    database.mark_done(STEP, f"{name}: rows", stamp, n_rows)
+    _remember(database, {f"{name}: rows": (stamp, n_rows)})
     return n_rows
 
 
@@ -112,8 +114,7 @@ def _write_days(database: Database, name: str, kept: pa.Table, to_come: list[dat
     _forget(database, [f"{name}/{d}" for d in changed + gone])
     rows = pa.concat_tables([parts[d] for d in changed]) if changed else kept.slice(0, 0)
     database.replace(METADATA.tables[name], rows, date=changed + gone)
-    for day in changed:
-        database.mark_done(STEP, f"{name}/{day}", stamps[day], len(parts[day]))
+    _remember(database, {f"{name}/{d}": (stamps[d], len(parts[d])) for d in changed})
     return len(rows)
 
 
@@ -177,6 +178,12 @@ def _forget(database: Database, pieces: list[str]) -> None:
         )
 
 
+def _remember(database: Database, pieces: dict[str, tuple[str, int]]) -> None:
+    with database.engine.begin() as connection:
+        for piece, (stamp, n_rows) in pieces.items():
+            record(connection, step=STEP, piece=piece, fingerprint=stamp, n_rows=n_rows)
+
+
 def _pieces(database: Database, start: str) -> dict[str, str]:
     with database.engine.connect() as connection:
         rows = connection.execute(
@@ -184,7 +191,7 @@ def _pieces(database: Database, start: str) -> dict[str, str]:
                 manifest.c.step == STEP, manifest.c.piece.startswith(start, autoescape=True)
             )
         )
-        return dict(rows.tuples().all())
+        return dict(rows.all())
 
 
 def _recorded(database: Database, replaced: dict[str, int] | None = None) -> IngestSummary:
@@ -192,7 +199,7 @@ def _recorded(database: Database, replaced: dict[str, int] | None = None) -> Ing
     names = [*INPUTS, "true_boxes"]
     with database.engine.connect() as connection:
         rows = sa.select(manifest.c.piece, manifest.c.n_rows).where(manifest.c.step == STEP)
-        counts = dict(connection.execute(rows).tuples().all())
+        counts = dict(connection.execute(rows).all())
         reasons = (
             sa.select(quarantine.c.source_table, quarantine.c.reason, sa.func.count())
             .where(quarantine.c.source_table.in_(names))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import sqlite3
 from datetime import datetime
 from typing import Literal
 
@@ -24,6 +25,8 @@ def query(database: Database, sql: str, format: str = "table") -> str:
 
     if format not in ("table", "csv", "json"):
         raise ValueError(f"There is no format {format}; choose table, csv or json.")
+    if not _is_one_statement(sql):
+        raise ValueError("The database refused the query: it takes one statement at a time.")
     try:
         rows = database.read(sql)
     except Error as error:
@@ -34,6 +37,15 @@ def query(database: Database, sql: str, format: str = "table") -> str:
     if format == "json":
         return json.dumps(rows.to_pylist(), default=_plain, ensure_ascii=False, indent=1) + "\n"
     return _table(rows)
+
+
+def _is_one_statement(sql: str) -> bool:
+    """
+    >>> _is_one_statement("SELECT ';' -- one;"), _is_one_statement("SELECT 1; SELECT 2")
+    (True, False)
+    """
+    ends = (i for i, c in enumerate(sql, 1) if c == ";" and sqlite3.complete_statement(sql[:i]))
+    return not sql[next(ends, len(sql)) :].strip()
 
 
 def _plain(value: object) -> str:

@@ -190,4 +190,3 @@ def add_experiment(database: Database) -> None:
         (DAY, "targeted", "save", "query_has_object=no", estimator,
          1, 1, 2.6, 0.5, 0.5, 0.0, -0.2, 0.2, 0.97),
     )  # fmt: skip
-
