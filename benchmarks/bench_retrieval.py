@@ -1,15 +1,18 @@
 """Same-category retrieval: crops of objects against whole images, on products by their board.
 
-    python benchmarks/bench_retrieval.py --source FOLDER --home HOME
+    python benchmarks/bench_retrieval.py --source FOLDER [--products 1500]
 
-Queries are the hand-boxed objects of photos (true boxes) of which none was used in training
-(boxes_val.json); the searched items are the catalogue's product pins. A neighbour is right if its
-board's category is that of the query object. Whole images search with the photo that holds the
-object, so that each query has the same right answers in both.
+Queries are objects in the hand-boxed photos of boxes_val.json, none of which was used in training;
+what is searched is the catalogue's product pins. A neighbour is right if its board's category is
+that of the query object. Whole images search with the photo that holds the object, so that every
+way has the same queries and the same right answers. Objects are those whose true box has a found
+box with an IoU of at least 0.5; `true box` crops use the true one, the rest the found one.
 """
 
 import argparse
 import json
+import tempfile
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -17,11 +20,15 @@ import numpy as np
 from machine import machine
 from numpy.typing import NDArray
 
+from features.boxes import iou
 from features.catalogue import BOARDS
+from features.detector import Detections, load_detector
+from features.embedding import Embedder
+from features.images import load_image
 from features.neighbours import nearest
 from features.store import VisualStore
-from features.visuals import PinVisual
-from sql.database import Database, open_database
+from features.visuals import PinVisual, VisualExtractor, VisualSettings
+from sql.database import open_database
 
 GARMENT_BOARDS = {
     "tshirts": "top", "shirts": "top", "tops": "top", "sweaters": "top", "sweatshirts": "top",
@@ -31,55 +38,136 @@ GARMENT_BOARDS = {
     "duffel bag": "bag", "messenger bag": "bag",
 }  # fmt: skip
 CATEGORY = {**BOARDS, **GARMENT_BOARDS}
-WAYS = ("whole", "crops", "padded")
+MATCH = 0.5
+Vectors = NDArray[np.float32]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", type=Path, required=True)
-    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--products", type=int, default=1500)
     options = parser.parse_args()
-    database = open_database(options.home / "related_pins.db")
-    boards = database.read("SELECT pin_id, image, board FROM pins").to_pylist()
-    unseen = {photo["file_name"] for photo in
-              json.loads((options.source / "boxes_val.json").read_text())["images"]}  # fmt: skip
-    queries = [row["pin_id"] for row in boards if row["image"] in unseen]
-    products = {row["pin_id"]: CATEGORY[row["board"]] for row in boards
-                if row["board"] in CATEGORY}  # fmt: skip
-    print(machine("torch", "timm", "faiss-cpu"))
-    for kind in ("true_boxes", "detected"):
-        report(database, options.home, kind, queries, products)
+    source: Path = options.source
+    with tempfile.TemporaryDirectory() as home:
+        database = open_database(Path(home) / "related_pins.db")
+        database.upgrade()
+        photos, truth = true_objects(source / "boxes_val.json")
+        products = spread_products(source, options.products)
+        files = {name: source / name for name in (*photos, *products)}
+        print(machine("torch", "timm", "faiss-cpu"))
+        detector, embedder = load_detector(), Embedder()
+        visuals: dict[str, dict[str, PinVisual]] = {}
+        for pooling in ("crop", "roi_align"):
+            extractor = VisualExtractor(detector, embedder, VisualSettings(pooling=pooling))
+            store = VisualStore(database, Path(home), extractor.feature_version)
+            started = time.perf_counter()
+            store.refresh(files, extractor.extract)
+            milliseconds = 1000 * (time.perf_counter() - started) / len(files)
+            visuals[pooling] = store.read(list(files))
+            dimension = len(next(iter(visuals[pooling].values())).whole)
+            print(f"{pooling}: {milliseconds:.0f} ms per image, {2 * dimension} bytes per object")
+        given = VisualExtractor(detector, embedder)
+        report(visuals, true_crops(given, source, photos, truth), truth, products)
+
+
+def true_objects(path: Path) -> tuple[list[str], dict[str, list[tuple[str, list[float]]]]]:
+    """Photos, and the (category, xyxy box) of each object by photo."""
+    coco = json.loads(path.read_text())
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    photos = {image["id"]: image["file_name"] for image in coco["images"]}
+    found: dict[str, list[tuple[str, list[float]]]] = {name: [] for name in photos.values()}
+    for row in coco["annotations"]:
+        x, y, width, height = row["bbox"]
+        box = [x, y, x + width, y + height]
+        found[photos[row["image_id"]]].append((names[row["category_id"]], box))
+    return list(found), found
+
+
+def spread_products(source: Path, n: int) -> dict[str, str]:
+    """Image -> category of n products, spread evenly over the catalogue; none seen in training."""
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(source / "pins.parquet", columns=["pin_id", "image", "board"]).to_pylist()
+    unseen = []
+    for board in sorted(CATEGORY):
+        pins = sorted((row["pin_id"], row["image"]) for row in rows if row["board"] == board)
+        unseen += [(image, CATEGORY[board]) for _, image in pins[1::2]]
+    picked = np.linspace(0, len(unseen) - 1, min(n, len(unseen))).astype(int)
+    return dict(unseen[row] for row in picked)
+
+
+def true_crops(
+    extractor: VisualExtractor,
+    source: Path,
+    photos: list[str],
+    truth: dict[str, list[tuple[str, list[float]]]],
+) -> dict[str, PinVisual]:
+    crops = {}
+    for photo in photos:
+        image = load_image(source / photo)
+        boxes = np.array([box for _, box in truth[photo]], dtype=np.float32).reshape(-1, 4)
+        labels = tuple(category for category, _ in truth[photo])
+        scores = np.ones(len(boxes), dtype=np.float32)
+        given = Detections(boxes, scores, labels, image.width, image.height)
+        (crops[photo],) = extractor.describe([image], [given])
+    return crops
 
 
 def report(
-    database: Database, home: Path, kind: str, queries: list[str], products: dict[str, str]
+    visuals: dict[str, dict[str, PinVisual]],
+    from_truth: dict[str, PinVisual],
+    truth: dict[str, list[tuple[str, list[float]]]],
+    products: dict[str, str],
 ) -> None:
-    versions = {row["piece"]: row["feature_version"] for row in database.read(
-        "SELECT piece, feature_version FROM manifest WHERE step = 'feature_version'"
-    ).to_pylist()}  # fmt: skip
-    items = VisualStore(database, home, versions["detected"]).read(sorted(products))
-    photos = VisualStore(database, home, versions[kind]).read(queries)
-    answers = np.array([products[pin] for pin in items])
-    known = set(answers)
-    asked = [(v, row) for v in photos.values() for row, name in enumerate(v.categories)
-             if name in known]  # fmt: skip
-    wanted = np.array([v.categories[row] for v, row in asked])
-    counts = Counter(wanted)
-    print(f"\n{kind}: {len(asked)} objects of {len(photos)} unseen photos, {len(items)} products")
-    print(f"{'precision':12} {'at 1':>6} {'at 10':>6}   at 1 by category")
-    for way in WAYS:
-        found = np.stack([vector(v, row, way) for v, row in asked])
-        shelf = np.stack([vector(v, v.dominant, way) for v in items.values()])
-        right = answers[nearest(shelf, found, 10)[1]] == wanted[:, None]
+    crop, pooled = visuals["crop"], visuals["roi_align"]
+    answers = np.array(list(products.values()))
+    asked = [
+        (photo, number, match)
+        for photo, objects in truth.items()
+        for number, (category, box) in enumerate(objects)
+        if category in set(answers) and (match := matching(crop[photo], box)) is not None
+    ]
+    wanted = np.array([truth[photo][number][0] for photo, number, _ in asked])
+    n_all = sum(category in set(answers) for objects in truth.values() for category, _ in objects)
+    print(f"{len(asked)} of {n_all} objects found in {len(truth)} photos; {len(products)} products")
+    ways: dict[str, tuple[list[Vectors], list[Vectors]]] = {
+        "whole image": (
+            [crop[p].whole for p, _, _ in asked], [crop[p].whole for p in products]),
+        "tight crop, true box": (
+            [from_truth[p].crops[n] for p, n, _ in asked],
+            [dominant(crop[p], "crops") for p in products]),
+        "tight crop": (
+            [crop[p].crops[m] for p, _, m in asked],
+            [dominant(crop[p], "crops") for p in products]),
+        "padded crop": (
+            [crop[p].padded[m] for p, _, m in asked],
+            [dominant(crop[p], "padded") for p in products]),
+        "roi_align, whole": (
+            [pooled[p].whole for p, _, _ in asked], [pooled[p].whole for p in products]),
+        "roi_align, box": (
+            [pooled[p].crops[m] for p, _, m in asked],
+            [dominant(pooled[p], "crops") for p in products]),
+    }  # fmt: skip
+    print(f"{'same category':22} {'at 1':>6} {'at 10':>6}   at 1 by category of the query object")
+    for name, (queries, shelf) in ways.items():
+        right = answers[nearest(np.stack(shelf), np.stack(queries), 10)[1]] == wanted[:, None]
         by_category = "  ".join(
-            f"{name} {right[wanted == name, 0].mean():.2f}" for name, _ in counts.most_common()
+            f"{category} {right[wanted == category, 0].mean():.2f}"
+            for category, _ in Counter(wanted).most_common()
         )
-        print(f"{way:12} {right[:, 0].mean():6.3f} {right.mean():6.3f}   {by_category}")
+        print(f"{name:22} {right[:, 0].mean():6.3f} {right.mean():6.3f}   {by_category}")
 
 
-def vector(visual: PinVisual, row: int | None, way: str) -> NDArray[np.float32]:
-    """The whole image, or an object's crop; the whole image where there is no object."""
-    return visual.whole if way == "whole" or row is None else getattr(visual, way)[row]
+def matching(visual: PinVisual, box: list[float]) -> int | None:
+    """Number of the found object that overlaps a true box best, if by an IoU of at least 0.5."""
+    overlap = iou(np.array(box, dtype=np.float32), visual.boxes)
+    return int(overlap.argmax()) if len(overlap) and overlap.max() >= MATCH else None
+
+
+def dominant(visual: PinVisual, way: str) -> Vectors:
+    """The dominant object's vector, or the whole image's where there is no object."""
+    vectors: Vectors = getattr(visual, way)
+    return visual.whole if visual.dominant is None else vectors[visual.dominant]
 
 
 if __name__ == "__main__":
