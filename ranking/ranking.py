@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
@@ -25,12 +26,15 @@ from sql.tables import feature_importances, manifest, models, ranking_metrics, r
 SCHEMA = 1  # to be raised when the numbers that this module makes change
 
 _GRADE = f"MAX(CASE action {' '.join(f'WHEN {a!r} THEN {g}' for a, g in GRADES.items())} END)"
+_OF_INTEREST = ", ".join(repr(action) for action, grade in GRADES.items() if grade)
 _TRAINING = f"""
 SELECT t.request_id, t.candidate_pin_id, t.position, COALESCE((
     SELECT {_GRADE} FROM engagements e WHERE e.request_id = t.request_id
         AND e.candidate_pin_id = t.candidate_pin_id AND e.date <= :last), 0) AS grade, {{columns}}
 FROM training_rows t
 WHERE t.feature_version = :feature_version AND t.date BETWEEN :first AND :last
+    AND t.request_id IN (
+        SELECT request_id FROM engagements WHERE action IN ({_OF_INTEREST}) AND date <= :last)
 """
 _CANDIDATES = """
 SELECT c.query_pin_id, c.candidate_pin_id, {columns}
@@ -208,10 +212,12 @@ def _known_metrics(database: Database, date: dt.date, arm: str) -> list[MetricVa
 
 
 def _narrowed(rows: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """A copy in small types; text that was not copied would keep the whole batch in memory."""
     types = {"position": pa.int32(), "grade": pa.int8()} | {
         name: pa.float32() for name in columns if not pa.types.is_string(rows[name].type)
     }
-    return rows.cast(pa.schema([f.with_type(types.get(f.name, f.type)) for f in rows.schema]))
+    schema = pa.schema([f.with_type(types.get(f.name, f.type)) for f in rows.schema])
+    return rows.cast(schema).take(np.arange(len(rows)))
 
 
 def _scored(rows: pa.Table, ranker: Ranker) -> pa.Table:

@@ -105,6 +105,15 @@ def test_the_order_of_the_rows_makes_no_difference(rows: pa.Table, ranker: Ranke
     assert again.booster.model_to_string() == ranker.booster.model_to_string()
 
 
+def test_another_seed_gives_another_ranker_of_the_same_worth(
+    rows: pa.Table, ranker: Ranker
+) -> None:
+    other = train(rows, COLUMNS, seed=4, n_trees=40)
+    fresh = page_rows(7, weight=5.0)
+    assert not np.array_equal(other.score(fresh), ranker.score(fresh))
+    assert mean_ndcg(other, fresh) == pytest.approx(mean_ndcg(ranker, fresh), abs=0.01)
+
+
 def test_a_batch_scores_as_its_rows_one_by_one(rows: pa.Table, ranker: Ranker) -> None:
     some = rows.slice(0, 20)
     one_by_one = [ranker.score(some.slice(i, 1))[0] for i in range(20)]
