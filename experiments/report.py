@@ -2,16 +2,15 @@
 
 import datetime as dt
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from experiments import findings, gallery
-from experiments.answer import Answer, Row, ask
+from experiments.answer import Row, ask
 from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
 from experiments.findings import Estimate, Panel, label_of
@@ -174,12 +173,17 @@ def _environment() -> jinja2.Environment:
     )  # fmt: skip
     filters: dict[str, Callable[..., object]] = {
         "percent": percent, "short": short, "number": number, "svg": Markup,
-        "glyph": GLYPHS.__getitem__, "p_value": p_value, "per_request": per_request,
-        "is_estimate": lambda cell: isinstance(cell, Estimate), "known": math.isfinite,
-        "answers": lambda answers: [a for a in answers if isinstance(a, Answer)],
+        "breakable": _breakable, "glyph": GLYPHS.__getitem__, "p_value": p_value,
+        "per_request": per_request,
+        "is_estimate": lambda cell: isinstance(cell, Estimate),
     }  # fmt: skip
     environment.filters |= filters
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """The name, which may be broken after its underscores."""
+    return Markup(str(escape(short(name, 40))).replace("_", "_<wbr>"))
 
 
 def _css() -> Markup:

@@ -19,7 +19,7 @@ from sql import tables
 from sql.database import Database, open_database
 from tests.experiments.report_rows import DATE, FIRST, HOSTILE, VERSION, add_experiment, fill
 
-VOID = {"meta", "link", "img", "br", "path", "use"}
+VOID = {"meta", "link", "img", "br", "wbr", "path", "use"}
 
 
 class Page(HTMLParser):
@@ -44,7 +44,9 @@ class Page(HTMLParser):
             assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self._open:
+        if self.elements and self.elements[-1][0] == "wbr" and self.texts[-1].endswith("_"):
+            self.texts[-1] += data
+        elif "style" not in self._open:
             self.texts.append(data)
         if self._open[-2:] == ["pre", "code"]:
             self.queries.append(data)
