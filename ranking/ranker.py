@@ -25,9 +25,8 @@ SETTINGS = {
     "num_leaves": 31,
     "min_data_in_leaf": 100,
     "max_bin": 127,
-    "bagging_fraction": 0.8,  # of requests, drawn by the seed: the A/A arm differs by it alone
-    "bagging_freq": 1,
-    "bagging_by_query": True,
+    "bagging_fraction": 0.8,  # of rows, drawn by the seed: the A/A arm differs by it alone
+    "bagging_freq": 1,  # not by query: with several threads, LightGBM 4.7 draws those at random
     "deterministic": True,
     "force_col_wise": True,
     "verbosity": -1,

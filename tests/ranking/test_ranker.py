@@ -105,6 +105,21 @@ def test_the_order_of_the_rows_makes_no_difference(rows: pa.Table, ranker: Ranke
     assert again.booster.model_to_string() == ranker.booster.model_to_string()
 
 
+def test_several_threads_give_the_same_ranker(
+    rows: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = pa.array([f"r{i // 2:05d}" for i in range(len(rows))])  # many: drawn in parallel
+    many = rows.set_column(rows.column_names.index("request_id"), "request_id", requests)
+
+    def trees() -> str:
+        text = train(many, COLUMNS, seed=3, n_trees=5).booster.model_to_string()
+        return text.split("parameters:")[0]
+
+    alone = trees()
+    monkeypatch.setattr("ranking.ranker.FEW_ROWS", 0)
+    assert [trees() for _ in range(3)] == [alone] * 3
+
+
 def test_another_seed_gives_another_ranker_of_the_same_worth(
     rows: pa.Table, ranker: Ranker
 ) -> None:
