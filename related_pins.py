@@ -8,7 +8,7 @@ import datetime as dt
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -78,11 +78,11 @@ class Job:
 # --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------
 
 
-def run_day(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
+def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) -> dict[str, Any]:
     """Everything for one day; what was done before from the same inputs is not done again."""
     return {
         **ingest_step(job, source),
-        **features_step(job, source, extractor),
+        **features_step(job, source, extractor()),
         **rank_step(job),
         **experiment_step(job),
         **report_step(job, source),
@@ -218,7 +218,7 @@ def daily(
     Example: related-pins daily --source data --date 2026-11-15
     """
     with started("daily", date, home, db, holdout_days, as_json) as (job, summary):
-        summary |= run_day(job, source, visual_extractor(detector, embedder, pooling))
+        summary |= run_day(job, source, lambda: visual_extractor(detector, embedder, pooling))
 
 
 @app.command()

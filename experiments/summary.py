@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.wording import percent
 from sql.database import Database
 
 _LIFT = """
@@ -42,7 +43,7 @@ def summary_text(
     lines += ["", "Set aside (table quarantine)"]
     lines += [f"  {row['what']:32} {row['n']:>6,}" for row in aside] or ["  nothing"]
     if command in ("daily", "experiment"):
-        lines += ["", "Lift over whole_image on the held-out days, 95 % interval"]
+        lines += ["", "Lift over whole_image on the held-out days, 95% interval"]
         lines += [_lift(row) for row in database.read(_LIFT, date=date).to_pylist()]
     lines += ["", f"Database  {database.engine.url.render_as_string()}"]
     if "report" in summary:
@@ -60,6 +61,6 @@ def _lift(row: Mapping[str, Any]) -> str:
     if row["lift"] is None:
         return f"  {row['arm']:20} {row['metric']:6} not enough data"
     return (
-        f"  {row['arm']:20} {row['metric']:6} {row['lift']:+7.1%}  "
-        f"[{row['ci_low']:+.1%}, {row['ci_high']:+.1%}]"
+        f"  {row['arm']:20} {row['metric']:6} {percent(row['lift']):>7}  "
+        f"[{percent(row['ci_low'])}, {percent(row['ci_high'])}]"
     )

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from experiments.arms import CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL, holm
+from experiments.wording import percent
 
 PRIMARY_METRIC = "save"
 PRIMARY_METRICS = ("save", "click")
@@ -58,8 +59,8 @@ def _judge(
     row: Row, hide: Row | None, p_value: float
 ) -> tuple[Literal["ship", "hold", "more data"], str]:
     found = (
-        f"saves per request {row['lift']:+.1%} against {CONTROL} (95 % interval "
-        f"{row['ci_low']:+.1%} to {row['ci_high']:+.1%}, adjusted p {p_value:.3f})"
+        f"saves per request {percent(row['lift'])} against {CONTROL} (95% interval "
+        f"{percent(row['ci_low'])} to {percent(row['ci_high'])}, adjusted p {p_value:.3f})"
     )
     if hide and hide["treatment"] > hide["control"] and hide["p_value"] < LEVEL:
         return "hold", f"Hold {PRIMARY}: people hide more of it (p {hide['p_value']:.3f}); {found}."

@@ -20,7 +20,7 @@ def test_a_gain_in_saves_ships() -> None:
     assert found.decision == "ship"
     assert found.sentence == (
         "Ship targeted: saves per request +5.0% against whole_image "
-        "(95 % interval +2.0% to +8.0%, adjusted p 0.002)."
+        "(95% interval +2.0% to +8.0%, adjusted p 0.002)."
     )
 
 
