@@ -119,7 +119,7 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
 
 
 def rank_step(job: Job) -> dict[str, Any]:
-    from functools import cache
+    from functools import cache, partial
 
     from experiments.arms import ARMS
     from ranking.engagement import refresh_engagement
@@ -141,7 +141,7 @@ def rank_step(job: Job) -> dict[str, Any]:
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
-            days[0], train_to, arm.seed, lambda version=feature_version: rows(version),
+            days[0], train_to, arm.seed, partial(rows, feature_version),
         )  # fmt: skip
         rank_candidates(job.database, job.home, job.day, cutoff, arm.name)
         found = holdout_metrics(job.database, job.day, arm.name, cutoff)

@@ -225,5 +225,4 @@ def _pairs_in(rows: pa.Table, impressions: pa.Table) -> Mask:
         )
         return np.where((first < 0) | (second < 0), -1, first * (len(sets[1]) + 1) + second)
 
-    found = codes(rows)
-    return np.isin(found, codes(impressions)) & (found >= 0)
+    return np.isin(codes(rows), codes(impressions))

@@ -154,7 +154,8 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
     missing = run("daily", "--source", tmp_path, "--date", DATE, *home, code=1)
     assert missing.strip().startswith("Error: ")
     assert "\n" not in missing.strip()
-    assert "Error: " in run("sql", "query", "SELECT 1", *home, code=1)
+    nowhere = ("--home", tmp_path / "nowhere")
+    assert "no database" in run("sql", "query", "SELECT 1", *nowhere, code=1)
     run("daily", "--date", DATE, *home, code=2)
     run("daily", "--source", tmp_path, "--date", "yesterday", *home, code=2)
 

@@ -158,6 +158,28 @@ def test_of_repeats_the_first_in_time_is_kept() -> None:
     assert kept == [first["engaged_at"].replace(tzinfo=None)]
 
 
+def test_of_repeated_requests_the_first_in_time_is_kept() -> None:
+    log = base()
+    (first,) = log["requests"]
+    later = first | {"user_id": "a", "requested_at": first["requested_at"] + timedelta(hours=1)}
+    log["requests"] = [later, first]
+    assert judge(log)["requests"].kept()["user_id"].to_pylist() == ["u0"]
+
+
+def test_an_action_at_the_instant_of_the_request_is_kept() -> None:
+    log = base()
+    log["engagements"][0]["engaged_at"] = log["requests"][0]["requested_at"]
+    assert reasons(judge(log)["engagements"]) == {}
+
+
+def test_an_action_belongs_to_its_own_request() -> None:
+    log = base()
+    log["requests"].append(log["requests"][0] | {"request_id": "r1"})
+    log["impressions"].append(log["impressions"][1] | {"request_id": "r1"})
+    log["engagements"].append(log["engagements"][0] | {"request_id": "r1"})
+    assert reasons(judge(log)["engagements"]) == {"orphan": 1}
+
+
 def test_the_last_instant_of_the_day_is_known_and_the_next_is_not() -> None:
     log = base()
     log["requests"][0]["requested_at"] = END.replace(tzinfo=UTC) - timedelta(microseconds=1)
