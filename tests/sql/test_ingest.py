@@ -65,7 +65,7 @@ def test_every_row_is_written_or_set_aside_or_not_yet_there(
     assert not summary.unchanged
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(logs)
 def test_any_log_is_accounted_for_and_ingested_once(log: Log) -> None:
     with tempfile.TemporaryDirectory() as folder:
