@@ -1,6 +1,7 @@
 """A small log in the input contract, in which one pair feature decides what is saved."""
 
 import datetime as dt
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sql.database import Database
+from sql.database import Database, open_database
 from sql.ingest import ingest
 from sql.tables import pair_features
 
@@ -38,6 +39,18 @@ class Log:
     def add(self, name: str, **row: object) -> None:
         table = self.tables[name]
         self.tables[name] = pa.concat_tables([table, pa.Table.from_pylist([row], table.schema)])
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Database]:
+    """The PostgreSQL database, emptied and at the newest schema."""
+    fresh = open_database(postgres_url)
+    with fresh.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    fresh.upgrade()
+    yield fresh
+    fresh.engine.dispose()
 
 
 @pytest.fixture

@@ -195,3 +195,18 @@ def test_what_is_missing_is_said(ready: Database, log: object, tmp_path: Path) -
         connection.exec_driver_sql("DELETE FROM candidates")
     with pytest.raises(ValueError, match="no candidates"):
         rank_candidates(ready, tmp_path, *days, "whole_image")
+
+
+def test_postgresql_gives_the_same_rankings_and_metrics(
+    ready: Database, postgres: Database, log: object, tmp_path: Path
+) -> None:
+    log.ingest(postgres, tmp_path / "source")
+    refresh_engagement(postgres, log.day(0), log.day(DATE), log.day(CUTOFF))
+    results = []
+    for database, home in ((ready, tmp_path / "sqlite"), (postgres, tmp_path / "postgresql")):
+        trained(database, log, home)
+        rank_candidates(database, home, log.day(DATE), log.day(CUTOFF), "whole_image")
+        metrics = holdout_metrics(database, log.day(DATE), "whole_image", log.day(CUTOFF))
+        order = "SELECT query_pin_id, candidate_pin_id, rank FROM rankings ORDER BY 1, 3"
+        results.append((metrics, database.read(order).to_pylist()))
+    assert results[0] == results[1]
