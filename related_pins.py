@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
+
 if TYPE_CHECKING:
     from features.store import Progress
     from features.visuals import VisualExtractor

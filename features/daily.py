@@ -22,6 +22,7 @@ from sql.tables import object_interest, pin_objects, pin_visuals, quarantine, tr
 from sql.tables import pair_features as pair_features_table
 from sql.tables import pair_interest as pair_interest_table
 
+SCHEMA = 1  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
 EDGES = ("x1", "y1", "x2", "y2")
 
@@ -287,4 +288,4 @@ def _pairs_fingerprint(database: Database, feature_version: str, candidates: pd.
     hashes = [
         int(pd.util.hash_pandas_object(rows, index=False).sum()) for rows in (places, candidates)
     ]
-    return fingerprint(feature_version, len(places), len(candidates), *hashes)
+    return fingerprint(SCHEMA, feature_version, len(places), len(candidates), *hashes)

@@ -16,6 +16,7 @@ from sql.columns import CATEGORIES
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 BLOCK = 512
+LIKE_COLOUR = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +213,13 @@ def _object_by_object(
         "same_category_colour_distance": -_best(-pairs.colour, pairs.same, axis=(1, 2)),
         "dominant_colour_distance": -_best(-pairs.colour, from_dominant & to_dominant, (1, 2)),
         "matched_colour_distance": -_best(-pairs.colour, matched, axis=(1, 2)),
+        "colour_match": _colour_match(pairs),
     }
+
+
+def _colour_match(pairs: Comparison) -> Floats:
+    nearest = -_best(-pairs.colour, pairs.same, axis=2)
+    return np.asarray(np.nansum(np.exp(-nearest / LIKE_COLOUR), axis=1), dtype=np.float32)
 
 
 def _by_category(pins: PinArrays, query: Ints, pairs: Comparison) -> dict[str, Floats]:

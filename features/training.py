@@ -29,7 +29,7 @@ class Recipe:
     training; short_side, long_side: the scale the trained detector will look at, pixels.
     """
 
-    epochs: int = 6
+    epochs: int = 5
     batch_size: int = 8
     learning_rate: float = 5e-4
     backbone_rate: float = 0.4

@@ -105,6 +105,10 @@ PAIR_FEATURES: dict[str, str] = {
         "Lab distance (CIE76) between the two objects of best_object_cosine; null where a side "
         "has none"
     ),
+    "colour_match": (
+        "sum over the query pin's objects of exp(-d / 20), d the smallest Lab distance to an "
+        "object of the same category in the candidate pin; 0 where no category is shared"
+    ),
     **{
         f"{c}_cosine": (
             f"highest cosine between objects of category {c}; null unless both pins hold one"

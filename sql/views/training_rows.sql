@@ -39,6 +39,7 @@ SELECT
     f.same_category_colour_distance,
     f.dominant_colour_distance,
     f.matched_colour_distance,
+    f.colour_match,
     f.dress_cosine,
     f.outerwear_cosine,
     f.top_cosine,

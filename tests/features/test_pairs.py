@@ -65,6 +65,10 @@ def by_hand(q: int, c: int) -> dict[str, float]:
         "same_category_colour_distance": min((colour(i, j) for i, j, _ in same), default=np.nan),
         "dominant_colour_distance": colour(dominant_q, dominant_c) if has_q and has_c else np.nan,
         "matched_colour_distance": colour(*matched[:2]) if matched else np.nan,
+        "colour_match": sum(
+            np.exp(-min(colour(i, j) for k, j, _ in same if k == i) / 20)
+            for i in {i for i, _, _ in same}
+        ),
         **{
             f"{name}_cosine": best([s for i, _, s in same if query.categories[i] == name])
             for name in CATEGORIES

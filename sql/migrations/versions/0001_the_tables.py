@@ -195,6 +195,7 @@ def upgrade() -> None:
         sa.Column("same_category_colour_distance", sa.Double(), nullable=True),
         sa.Column("dominant_colour_distance", sa.Double(), nullable=True),
         sa.Column("matched_colour_distance", sa.Double(), nullable=True),
+        sa.Column("colour_match", sa.Double(), nullable=True),
         sa.Column("dress_cosine", sa.Double(), nullable=True),
         sa.Column("outerwear_cosine", sa.Double(), nullable=True),
         sa.Column("top_cosine", sa.Double(), nullable=True),
