@@ -6,6 +6,7 @@ imports happen inside the functions that need them: analysts and owners never lo
 
 import datetime as dt
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
