@@ -185,7 +185,7 @@ def test_pooled_features_are_the_maps_own_averages(
     detector: Detector, images: list[Image], found: list[Detections]
 ) -> None:
     image, one = images[0], found[0]
-    size = scaled_size(image.height, image.width, 416, 640)
+    size = detector._input_size(image)
     batch, _ = detector.model.transform([to_input(image.pixels, size)])
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         maps = list(detector.model.backbone.body(batch.tensors).values())[-2:]
