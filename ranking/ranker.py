@@ -21,11 +21,12 @@ SETTINGS = {
     "label_gain": list(LABEL_GAIN),
     "lambdarank_truncation_level": 15,
     "lambdarank_position_bias_regularization": 0.0,
-    "learning_rate": 0.1,
-    "num_leaves": 31,
+    "learning_rate": 0.05,
+    "num_leaves": 15,
     "min_data_in_leaf": 100,
     "max_bin": 127,
     "bagging_fraction": 0.8,  # of rows, drawn by the seed: the A/A arm differs by it alone
+    "feature_fraction": 0.6,
     "bagging_freq": 1,  # not by query: with several threads, LightGBM 4.7 draws those at random
     "deterministic": True,
     "force_col_wise": True,
