@@ -39,7 +39,7 @@ def rows() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def ranker(rows: pa.Table) -> Ranker:
-    return train(rows, COLUMNS, seed=3, n_trees=40)
+    return train(rows, COLUMNS, seed=3, n_trees=100)
 
 
 def mean_ndcg(ranker: Ranker, rows: pa.Table) -> float:
@@ -101,7 +101,7 @@ def test_what_production_liked_is_not_taken_for_what_people_like() -> None:
 
 def test_the_order_of_the_rows_makes_no_difference(rows: pa.Table, ranker: Ranker) -> None:
     shuffled = rows.take(np.random.default_rng(0).permutation(len(rows)))
-    again = train(shuffled, COLUMNS, seed=3, n_trees=40)
+    again = train(shuffled, COLUMNS, seed=3, n_trees=100)
     assert again.booster.model_to_string() == ranker.booster.model_to_string()
 
 
@@ -123,7 +123,7 @@ def test_several_threads_give_the_same_ranker(
 def test_another_seed_gives_another_ranker_of_the_same_worth(
     rows: pa.Table, ranker: Ranker
 ) -> None:
-    other = train(rows, COLUMNS, seed=4, n_trees=40)
+    other = train(rows, COLUMNS, seed=4, n_trees=100)
     fresh = page_rows(7, weight=5.0)
     assert not np.array_equal(other.score(fresh), ranker.score(fresh))
     assert mean_ndcg(other, fresh) == pytest.approx(mean_ndcg(ranker, fresh), abs=0.01)
