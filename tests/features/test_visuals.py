@@ -13,7 +13,7 @@ from features.visuals import PinVisual, VisualExtractor, VisualSettings
 def images() -> list[Image]:
     rng = np.random.default_rng(3)
     scenes = [draw_outfit(random_looks("outfit", rng), rng) for _ in range(3)]
-    arrays = [np.asarray(scene.image.convert("RGB")) for scene in scenes]
+    arrays = [np.array(scene.image.convert("RGB")) for scene in scenes]
     return [Image("", f"{n}", a.shape[1], a.shape[0], a) for n, a in enumerate(arrays)]
 
 
