@@ -180,7 +180,7 @@ def test_a_losing_treatment_is_shown_as_losing(
         )
         connection.execute(sa.update(lift).where(lift.c.metric == "hide").values(p_value=0.5))
     page = Page(write_report(changed, home / "source", tmp_path, DATE))
-    assert "Hold targeted, it loses: saves per request -5.0%" in page.text
+    assert "Hold targeted, it loses: saves per request −5.0%" in page.text
     assert "Fewer saves than whole_image: object_crop (−3.4%), targeted (−5.0%)." in page.text
     assert "More saves" not in page.text
 
