@@ -29,8 +29,7 @@ from features.boxes import pad
 from features.detector import BUNDLED, load_detector
 from features.embedding import Embedder
 from features.faster_rcnn import faster_rcnn
-from features.images import load_image
-from features.store import _describe
+from features.store import describe_files
 from features.visuals import PinVisual, VisualExtractor, VisualSettings
 
 PADDING = VisualSettings().padding
@@ -95,7 +94,7 @@ def compare(files: Sequence[Path], rounds: int) -> None:
     pooled = VisualExtractor(crop.detector, crop.embedder, VisualSettings(pooling="roi_align"))
 
     def ours(extractor: VisualExtractor) -> list[PinVisual]:
-        return _describe(files, [str(file) for file in files], extractor.extract, {}, None)
+        return describe_files(files, [str(file) for file in files], extractor.extract, {}, None)
 
     boxes = [visual.boxes for visual in ours(crop)]
     resnet = fasterrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None).eval()
@@ -125,7 +124,8 @@ def compare(files: Sequence[Path], rounds: int) -> None:
 
 def spread(files: Sequence[Path], n: int) -> list[Path]:
     """n files spread evenly over a sorted folder."""
-    return [files[i] for i in np.linspace(0, len(files) - 1, min(n, len(files))).astype(int)]
+    rows = np.linspace(0, len(files) - 1, min(n, len(files))).astype(int)
+    return [files[row] for row in rows]
 
 
 def drawn(folder: Path, n: int) -> Path:
@@ -141,5 +141,4 @@ def drawn(folder: Path, n: int) -> Path:
 
 
 if __name__ == "__main__":
-    assert load_image
     main()

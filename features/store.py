@@ -60,7 +60,7 @@ class VisualStore:
         for done in range(0, len(todo), SHARD):
             part = todo[done : done + SHARD]
             tick = None if progress is None else _offset(progress, done, len(todo))
-            made = _describe([files[content] for content in part], part, make, bad, tick)
+            made = describe_files([files[content] for content in part], part, make, bad, tick)
             shards.update(self._write(part, made))
         unreadable |= {pin: bad[content] for pin, content in contents.items() if content in bad}
         pins = {pin: content for pin, content in contents.items() if content not in bad}
@@ -212,14 +212,18 @@ def _hash_files(images: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, s
     return contents, unreadable
 
 
-def _describe(
+def describe_files(
     files: Sequence[Path],
     contents: Sequence[str],
     make: MakeVisuals,
     bad: dict[str, str],
     progress: Callable[[int], None] | None,
 ) -> list[PinVisual]:
-    """Visuals of the files that are images; the others' reasons go into `bad` by content hash."""
+    """Visuals of the files that are images, in order; images are decoded two batches ahead.
+
+    contents: content hash of each file. Why the others are no images goes into `bad`, by content
+    hash. progress is called with the number of files that are done.
+    """
     visuals: list[PinVisual] = []
     with ThreadPoolExecutor(2) as pool:
         batches = [slice(start, start + BATCH) for start in range(0, len(files), BATCH)]
