@@ -484,9 +484,19 @@ def main() -> None:
     """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage."""
     try:
         app()
-    except (ValueError, OSError) as error:
+    except Exception as error:
+        if not _for_people(error):
+            raise
         print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from error
+
+
+def _for_people(error: Exception) -> bool:
+    """Whether the error's text says what is wrong with the input, a file or the database."""
+    from adbc_driver_manager import Error as ArrowDatabaseError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, ValueError | OSError | SQLAlchemyError | ArrowDatabaseError)
 
 
 if __name__ == "__main__":

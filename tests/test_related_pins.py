@@ -156,6 +156,8 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
     assert "\n" not in missing.strip()
     nowhere = ("--home", tmp_path / "nowhere")
     assert "no database" in run("sql", "query", "SELECT 1", *nowhere, code=1)
+    gone = ("--db", "postgresql://nobody@127.0.0.1:1/nothing")
+    assert "Error: " in run("sql", "upgrade", *gone, code=1)
     run("daily", "--date", DATE, *home, code=2)
     run("daily", "--source", tmp_path, "--date", "yesterday", *home, code=2)
 
