@@ -48,8 +48,8 @@ def plain_loop(
             found = detector([to_tensor(image)])[0]
             kept = found["boxes"][found["scores"] >= VisualSettings().min_score][:8].numpy()
             kept = kept if boxes is None else boxes[row]
-            crops = [image, *(image.crop(box) for box in kept)]
-            crops += [image.crop(box) for box in pad(kept, PADDING, *image.size)]
+            crops = [image, *(image.crop(tuple(box)) for box in kept)]
+            crops += [image.crop(tuple(box)) for box in pad(kept, PADDING, *image.size)]
             vectors.append(torch.cat([embedder(transform(crop)[None]) for crop in crops]).numpy())
     return vectors
 
