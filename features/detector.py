@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as pixels_to
 
 from features.faster_rcnn import HUB, Settings, faster_rcnn, fuse_norms, hub_faster_rcnn
 from features.images import Image
+from features.precision import autocast
 
 BUNDLED = Path(__file__).parent / "weights" / "detector.safetensors"
 STRIDE = 32
@@ -109,7 +110,7 @@ class Detector:
         ]
         batch, _ = model.transform(inputs)
         pixels = batch.tensors.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             maps = model.backbone.body(pixels)
             features = model.backbone.fpn(maps)
             proposals, _ = model.rpn(batch, features)

@@ -10,6 +10,7 @@ from PIL import Image as pil
 from torch import nn
 
 from features.backbone import MEAN, STD, lite0, timm_backbone
+from features.precision import autocast
 
 DEFAULT = "lite0"
 
@@ -64,7 +65,7 @@ class Embedder:
     def embed(self, crops: Sequence[NDArray[np.uint8]], batch: int = 32) -> NDArray[np.float32]:
         """Unit vectors `(N, D)` float32 of N crops `(side, side, 3)` uint8; `(0, D)` for none.
 
-        On CPU and CUDA alike: channels_last, bfloat16 autocast, `batch` crops at a time.
+        On CPU and CUDA alike: channels_last, `features.precision`, `batch` crops at a time.
         """
         parts = [self._embed(crops[start : start + batch]) for start in range(0, len(crops), batch)]
         return np.concatenate(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
@@ -73,7 +74,7 @@ class Embedder:
         pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
         inputs = (pixels.float() - self._mean) / self._std
         inputs = inputs.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             vectors = self._model(inputs)
         return unit(vectors.float().cpu().numpy())
 

@@ -16,6 +16,7 @@ from features.catalogue import catalogue_boxes
 from features.detector import save_detector
 from features.examples import CocoFiles, Example, Target, Variety, batches, categories_of, read_coco
 from features.faster_rcnn import Settings, faster_rcnn
+from features.precision import autocast
 
 PRODUCTS_PER_BOARD = 25
 
@@ -148,7 +149,7 @@ class _Run:
     def _step(self, images: list[Tensor], targets: list[Target]) -> dict[str, float]:
         images = [image.to(self.device) for image in images]
         targets = [{key: value.to(self.device) for key, value in row.items()} for row in targets]
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+        with autocast(self.device):
             losses = self.model(images, targets)
         loss = torch.stack(list(losses.values())).sum()
         if not torch.isfinite(loss):
