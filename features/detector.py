@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -43,15 +44,20 @@ class Detections:
     pooled_whole: NDArray[np.float32] | None = None
 
 
-def scaled_size(height: int, width: int, short_side: int, long_side: int) -> tuple[int, int]:
-    """(height, width) scaled to the short side, or to the long side where that is reached first.
+def scaled_size(
+    height: int, width: int, short_side: int, long_side: int, enlarge: float = math.inf
+) -> tuple[int, int]:
+    """(height, width) scaled to the short side, or to the long side where that is reached first,
+    but never enlarged more than `enlarge` times: a small photo holds no more than its pixels.
 
     >>> scaled_size(825, 550, 416, 640)
     (624, 416)
     >>> scaled_size(1000, 100, 416, 640)
     (640, 64)
+    >>> scaled_size(224, 224, 416, 640, 1.3)
+    (291, 291)
     """
-    scale = min(short_side / min(height, width), long_side / max(height, width))
+    scale = min(short_side / min(height, width), long_side / max(height, width), enlarge)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
@@ -97,7 +103,9 @@ class Detector:
 
     def _input_size(self, image: Image) -> tuple[int, int]:
         settings = self.settings
-        return scaled_size(image.height, image.width, settings.short_side, settings.long_side)
+        return scaled_size(
+            image.height, image.width, settings.short_side, settings.long_side, settings.enlarge
+        )
 
     @torch.inference_mode()
     def _detect(
@@ -203,14 +211,25 @@ def load_detector(name_or_path: str | Path = "bundled", device: str | None = Non
             f"No detector '{name_or_path}': give one of bundled, {', '.join(HUB)}, or a "
             ".safetensors file with its .json beside it."
         )
-    described = json.loads(path.with_suffix(".json").read_text())["settings"]
-    settings = Settings(**{**described, "categories": tuple(described["categories"])})
+    settings = read_settings(path)
     model = faster_rcnn(settings, pretrained=False)
+    load_weights(model, path)
+    return Detector(model, settings, device)
+
+
+def read_settings(path: Path) -> Settings:
+    """The settings that `save_detector` wrote beside the weights."""
+    described = json.loads(path.with_suffix(".json").read_text())["settings"]
+    return Settings(**{**described, "categories": tuple(described["categories"])})
+
+
+def load_weights(model: FasterRCNN, path: Path) -> None:
+    """Fills the model with the weights that `save_detector` wrote; ValueError where they do not
+    fit."""
     state = {key: value.float() for key, value in load_file(path).items()}
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        raise ValueError(f"{path} and its .json do not fit each other.") from error
+        raise ValueError(f"The weights in {path} do not fit this detector.") from error
     if unexpected or any(not key.endswith("num_batches_tracked") for key in missing):
         raise ValueError(f"{path} does not hold a detector of this architecture.")
-    return Detector(model, settings, device)

@@ -1,6 +1,7 @@
 """Photos with boxes to learn from: read, augmented, put in batches."""
 
 import json
+import math
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -26,13 +27,14 @@ Batch = tuple[list[Tensor], list[Target]]
 class Variety:
     """How photos vary from one epoch to the next.
 
-    short_sides: one is drawn per batch, pixels. long_side: never passed, pixels. crop_share: share
-    of photos shown through a random window.
+    short_sides: one is drawn per batch, pixels. long_side: never passed, pixels. enlarge: no photo
+    is enlarged more, times. crop_share: share of photos shown through a random window.
     """
 
     short_sides: tuple[int, ...] = (352, 384, 416, 448, 480)
     long_side: int = 720
-    crop_share: float = 0.25
+    crop_share: float = 0.4
+    enlarge: float = 1.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +83,7 @@ def read_coco(path: Path, folder: Path, categories: Sequence[str]) -> list[Examp
 def batches(
     examples: list[Example], size: int, variety: Variety, seed: int, epoch: int
 ) -> Iterator[Batch]:
-    """Every example once, in shuffled batches of photos alike in shape, decoded a batch ahead."""
+    """Every example once, in shuffled batches of photos alike in size, decoded a batch ahead."""
     dice = random.Random(f"{seed} {epoch}")
     order = list(range(len(examples)))
     dice.shuffle(order)
@@ -90,7 +92,8 @@ def batches(
         row
         for start in range(0, len(order), chunk)
         for row in sorted(
-            order[start : start + chunk], key=lambda row: examples[row].height / examples[row].width
+            order[start : start + chunk],
+            key=lambda row: (examples[row].height, examples[row].width),
         )
     ]
     groups = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -118,9 +121,11 @@ def augmented(
     """The photo at times cropped, scaled, flipped half of the time, its light and colour shifted a
     little, and its boxes moved with it: `(3, H, W)` float32 in [0, 1], boxes xyxy in its pixels."""
     photo, boxes, labels = load_image(example.path).pixels, example.boxes, example.labels
+    enlarge = variety.enlarge
     if dice.random() < variety.crop_share:
+        enlarge = math.inf
         photo, boxes, labels = cropped(photo, boxes, labels, dice)
-    size = scaled_size(photo.shape[0], photo.shape[1], short_side, variety.long_side)
+    size = scaled_size(*photo.shape[:2], short_side, variety.long_side, enlarge)
     scale = np.array([size[1] / photo.shape[1], size[0] / photo.shape[0]] * 2, dtype=np.float32)
     boxes = boxes * scale
     pixels = to_input(photo, size)

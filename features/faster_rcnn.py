@@ -1,6 +1,7 @@
 """The networks: Faster R-CNN (Ren et al. 2015, https://arxiv.org/abs/1506.01497) with a feature
 pyramid (Lin et al. 2017, https://arxiv.org/abs/1612.03144), small or torchvision's own."""
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ class Settings:
 
     categories: names, by label from 1 (0 is background). architecture: 'lite0', 'resnet101_fpn'
     or a name in HUB. short_side, long_side: an image is scaled until its short side is short_side,
-    unless its long side would pass long_side, pixels. min_score, max_boxes: what is kept.
+    unless its long side would pass long_side, pixels, and never enlarged more than `enlarge`
+    times. min_score, max_boxes: what is kept.
     proposals_before, proposals_after: region proposals kept before (per pyramid level) and after
     non-maximum suppression.
     """
@@ -41,6 +43,7 @@ class Settings:
     max_boxes: int = 50
     proposals_before: int = 300
     proposals_after: int = 150
+    enlarge: float = math.inf
 
 
 class Lite0Body(nn.Module):

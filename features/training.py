@@ -13,30 +13,34 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models.detection import FasterRCNN
 
 from features.catalogue import catalogue_boxes
-from features.detector import save_detector
+from features.detector import BUNDLED, load_detector, load_weights, read_settings, save_detector
+from features.everyday import everyday_boxes
 from features.examples import CocoFiles, Example, Target, Variety, batches, categories_of, read_coco
 from features.faster_rcnn import Settings, faster_rcnn
 from features.precision import autocast
 
 PRODUCTS_PER_BOARD = 25
+SCENES_APART = 4
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average.
 
-    backbone_rate: learning rate of the pretrained layers, as a share of the others'. ema_decay: of
-    the moving average of the weights, which is what is saved. variety: sizes and windows in
-    training; short_side, long_side: the scale the trained detector will look at, pixels.
+    frozen: parts of the backbone that are not trained. backbone_rate: learning rate of the
+    pretrained layers, as a share of the others'. ema_decay: of the moving average of the weights,
+    which is what is saved. variety: sizes and windows in training; short_side, long_side: the scale
+    the trained detector will look at, pixels.
     """
 
-    epochs: int = 5
+    epochs: int = 4
     batch_size: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 3e-4
     backbone_rate: float = 0.4
+    frozen: tuple[str, ...] = ("conv_stem", "bn1", "blocks.0", "blocks.1")
     weight_decay: float = 0.02
-    warm_up_steps: int = 100
-    ema_decay: float = 0.995
+    warm_up_steps: int = 50
+    ema_decay: float = 0.99
     gradient_norm: float = 10.0
     variety: Variety = field(default_factory=Variety)
     short_side: int = 416
@@ -50,18 +54,21 @@ def train(
     recipe: Recipe | None = None,
     *,
     architecture: str = "lite0",
+    start: Path | None = None,
     device: str = "cpu",
 ) -> Path:
     """Trains on the COCO files (each with the folder of its photos) and writes the weights to
     `out` (.safetensors, with a .json beside it); returns `out`.
 
+    start: weights to go on from, of a detector of the same categories; without it, from ImageNet.
     An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on from
     there, and ends as one that was not.
     """
     recipe = recipe or Recipe()
     settings = Settings(
-        categories_of(coco_files), architecture, recipe.short_side, recipe.long_side
-    )
+        categories_of(coco_files), architecture, recipe.short_side, recipe.long_side,
+        enlarge=recipe.variety.enlarge,
+    )  # fmt: skip
     examples = [
         example
         for path, folder in coco_files
@@ -71,7 +78,12 @@ def train(
         raise ValueError("The COCO files hold no boxes; give at least one photo with a box.")
     described = {"photos": len(examples), "categories": settings.categories, **asdict(recipe)}
     torch.manual_seed(recipe.seed)
-    run = _Run(faster_rcnn(settings), recipe, len(examples), device)
+    model = faster_rcnn(settings, pretrained=start is None)
+    if start is not None:
+        if read_settings(start).categories != settings.categories:
+            raise ValueError(f"{start} knows other categories than the COCO files; leave it out.")
+        load_weights(model, start)
+    run = _Run(model, recipe, len(examples), device)
     checkpoint = Path(out).with_suffix(".checkpoint")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
@@ -85,23 +97,33 @@ def train(
     return Path(out)
 
 
-def train_bundled(fashion: Path, scenes: Path, out: Path, device: str = "cpu") -> Path:
+def train_bundled(
+    fashion: Path, scenes: Path, everyday: Path, out: Path, recipe: Recipe | None = None
+) -> Path:
     """Trains the bundled detector as docs/model-card.md describes it; returns `out`.
 
-    fashion: a folder in the input contract with boxes_train.json. scenes: a folder with drawn
-    scenes' boxes.json and photos.
+    It goes on from the bundled weights, which are also the teacher that boxes worn garments in
+    product photos and garments in everyday photos. fashion: a folder in the input contract with
+    boxes_train.json. scenes: drawn scenes' boxes.json and photos, as `related-pins sample` writes.
+    everyday: a COCO file boxes_train.json and its photos.
     """
-    out = Path(out)
+    teacher, out = load_detector(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    catalogue = out.with_suffix(".catalogue.json")
-    catalogue.write_text(json.dumps(catalogue_boxes(fashion, PRODUCTS_PER_BOARD)))
-    coco_files = [
-        (fashion / "boxes_train.json", fashion),
-        (catalogue, fashion),
-        (scenes / "boxes.json", scenes),
-    ]
-    train(coco_files, out, Recipe(), device=device)
-    catalogue.unlink()
+    drawn = json.loads((scenes / "boxes.json").read_text())
+    drawn["images"] = drawn["images"][::SCENES_APART]
+    made = {
+        "scenes": (drawn, scenes),
+        "catalogue": (catalogue_boxes(fashion, teacher.detect, PRODUCTS_PER_BOARD), fashion),
+        "everyday": (everyday_boxes(everyday, "boxes_train.json", teacher.detect), everyday),
+    }
+    coco_files = [(fashion / "boxes_train.json", fashion)]
+    for name, (boxes, folder) in made.items():
+        file = out.with_suffix(f".{name}.json")
+        file.write_text(json.dumps(boxes))
+        coco_files.append((file, folder))
+    train(coco_files, out, recipe or Recipe(), start=BUNDLED)
+    for file, _ in coco_files[1:]:
+        file.unlink()
     return out
 
 
@@ -115,6 +137,8 @@ class _Run:
         self.epoch = 0
         self.model = model.to(self.device)
         self.model.to(memory_format=torch.channels_last)
+        for name in recipe.frozen:
+            self.model.backbone.body.layers.get_submodule(name).requires_grad_(False)
         self.averaged = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay),  # type: ignore[no-untyped-call]
@@ -194,7 +218,9 @@ def _groups(model: FasterRCNN, recipe: Recipe) -> list[dict[str, object]]:
             parameters = [
                 value
                 for key, value in model.named_parameters()
-                if key.startswith("backbone.body") == pretrained and (value.ndim > 1) == matrix
+                if value.requires_grad
+                and key.startswith("backbone.body") == pretrained
+                and (value.ndim > 1) == matrix
             ]
             rate = recipe.learning_rate * (recipe.backbone_rate if pretrained else 1.0)
             decay = recipe.weight_decay if matrix else 0.0
