@@ -34,7 +34,8 @@ app.add_typer(sql_app, name="sql")
 _HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
 _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
 _DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
-_POOLING_HELP = "crop: embed the pixels of each box; roi_align: pool the detector's own features."
+_POOLING_HELP = "roi_align: pool the detector's own features; crop: embed the pixels of each box."
+_PROJECTION_HELP = "bundled (where it fits), none, or a file of `related-pins features learn`."
 Home = Annotated[Path, typer.Option(envvar="RELATED_PINS_HOME", help=_HOME_HELP)]
 Db = Annotated[
     str | None,
@@ -47,6 +48,7 @@ Holdout = Annotated[int, typer.Option(min=1, help="Held-out days, up to and incl
 DetectorName = Annotated[str, typer.Option(help=_DETECTOR_HELP)]
 EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained timm model.")]
 Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
+ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 HOME = Path(".related-pins")
 
@@ -188,13 +190,23 @@ def feature_versions(database: "Database") -> dict[str, str]:
     return {row["piece"]: row["feature_version"] for row in rows}
 
 
-def visual_extractor(detector: str, embedder: str, pooling: str) -> "VisualExtractor":
+def visual_extractor(
+    detector: str, embedder: str, pooling: str, projection: str = "bundled"
+) -> "VisualExtractor":
     from features.detector import load_detector
     from features.embedding import Embedder
+    from features.projection import load_projection
     from features.visuals import VisualExtractor, VisualSettings
 
-    settings = VisualSettings(pooling=pooling)
-    return VisualExtractor(load_detector(detector), Embedder(embedder), settings)
+    plain = VisualExtractor(
+        load_detector(detector), Embedder(embedder), VisualSettings(pooling=pooling)
+    )
+    if projection == "none":
+        return plain
+    learned = load_projection() if projection == "bundled" else load_projection(Path(projection))
+    if projection == "bundled" and learned.learned_on != plain.features:
+        return plain
+    return VisualExtractor(plain.detector, plain.embedder, plain.settings, learned)
 
 
 # --- the command line ------------------------------------------------------------------------
@@ -214,14 +226,17 @@ def related_pins(
 def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
-    pooling: Pooling = "crop", as_json: AsJson = False,
+    pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
     with started("daily", date, home, db, holdout_days, as_json) as (job, summary):
-        summary |= run_day(job, source, lambda: visual_extractor(detector, embedder, pooling))
+        summary |= run_day(
+            job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
+        )
 
 
 @app.command()
@@ -241,7 +256,8 @@ def features(
     context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
-    pooling: Pooling = "crop", as_json: AsJson = False,
+    pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
@@ -252,7 +268,7 @@ def features(
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("features", date, home, db, holdout_days, as_json) as (job, summary):
-        extractor = visual_extractor(detector, embedder, pooling)
+        extractor = visual_extractor(detector, embedder, pooling, projection)
         summary |= features_step(job, last_source(job.database, source), extractor)
 
 
@@ -281,6 +297,36 @@ def features_one(
         value = "" if found.get(name) is None else f"{found[name]:.4f}"
         print(f"{name:32} {value:>9}  {meaning}")
     print(f"\nPicture: {path}")
+
+
+@features_app.command("learn")
+def features_learn(
+    out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
+    date: Day, home: Home = HOME, db: Db = None, detector: DetectorName = "bundled",
+    embedder: EmbedderName = "lite0", pooling: Pooling = "roi_align",
+) -> None:  # fmt: skip
+    """Learn the projection of objects from the catalogue and from saves before a day.
+
+    Learns from the visuals of `related-pins features --projection none`.
+
+    Example: related-pins features learn projection.safetensors --date 2026-11-12
+    """
+    from features.co_engagement import objects_of
+    from features.learning import LearningRecipe, learn_projection
+    from features.projection import save_projection
+    from features.store import VisualStore
+
+    database, recipe = opened(home, db), LearningRecipe()
+    extractor = visual_extractor(detector, embedder, pooling, "none")
+    store = VisualStore(database, home, extractor.feature_version)
+    objects = objects_of(database, store, date.date())
+    with bars() as progress:
+        learned = learn_projection(objects, extractor.features, recipe, progress)
+    save_projection(learned, out, asdict(recipe) | {"before": str(date.date())})
+    print(
+        f"Learned from {len(objects.categories):,} objects and {len(objects.pairs):,} pairs: {out}"
+    )
+    print(f"Next: related-pins features --date {date.date()} --projection {out}")
 
 
 @app.command()

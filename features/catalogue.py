@@ -51,7 +51,9 @@ def catalogue_boxes(
         for name in rows["image"].head(per_board):
             image = load_image(fashion / name)
             if board in LYING:
-                objects = [(LYING[board], box) for box in foreground_boxes(image.pixels)]
+                objects: list[tuple[str, Box]] = [
+                    (LYING[board], box) for box in foreground_boxes(image.pixels)
+                ]
             else:
                 objects = worn_boxes(image, WORN[board], detect([image])[0])
             photos.append((name, image.width, image.height, objects))

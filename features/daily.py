@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from features.detector import Detections
 from features.images import Image
-from features.interest import Interest, interest_before, match_crops
+from features.interest import (
+    Interest,
+    expected_interest,
+    interest_before,
+    match_crops,
+    usual_interest,
+)
 from features.pairs import pair_features, pair_interest, pin_arrays
 from features.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals import PinVisual, VisualExtractor
@@ -22,8 +28,16 @@ from sql.tables import object_interest, pin_objects, pin_visuals, quarantine, tr
 from sql.tables import pair_features as pair_features_table
 from sql.tables import pair_interest as pair_interest_table
 
-SCHEMA = 1  # to be raised when the pair features of the same visuals change
+SCHEMA = 2  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
+_USUAL = """
+SELECT c.date, o.category, COALESCE(i.interest, 0) AS share
+FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = :version) AS c
+JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
+LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
+    AND i.pin_id = o.pin_id AND i.object_no = o.object_no
+WHERE c.date IN :days
+"""
 EDGES = ("x1", "y1", "x2", "y2")
 
 
@@ -43,8 +57,14 @@ def refresh_visuals(
     date: dt.date,
     progress: Progress | None = None,
 ) -> VisualSummary:
-    """Visuals of every pin in SQL; see VisualStore.refresh. Unreadable images go to quarantine."""
+    """Visuals of every pin in SQL; see VisualStore.refresh. Unreadable images go to quarantine.
+
+    Where the same visuals are there without the extractor's projection, they are projected.
+    """
     store = VisualStore(database, home, extractor.feature_version)
+    if extractor.projection is not None:
+        plain = VisualStore(database, home, extractor.plain_version)
+        store.project_from(plain, extractor.projection)
     summary = store.refresh(_image_files(database, source), extractor.extract, progress)
     rows: list[dict[str, object]] = [
         {"source_table": "image", "row_key": pin, "reason": reason, "row_json": None, "date": date}
@@ -71,7 +91,7 @@ def refresh_true_visuals(
     version of their own, which is returned; None where there are no true boxes.
     """
     version = true_boxes_version(database, extractor.feature_version)
-    if version is None or extractor.settings.pooling != "crop":
+    if version is None:
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
     files = _image_files(database, source)
@@ -145,11 +165,12 @@ def refresh_pairs(
         database.replace(pair_interest_table, as_rows(pair_interest_table, []),
                          feature_version=feature_version, date=day)  # fmt: skip
     n_pairs, n_interest = 0, dict.fromkeys(stale, 0)
+    usual = _usual_by_day(database, feature_version, stale)
     starts = range(0, len(candidates), PAIRS_AT_A_TIME) if stale or not fresh else ()
     for start in starts:
         block = PairBlock(store, candidates[start : start + PAIRS_AT_A_TIME])
         n_pairs += block.write_features() if not fresh else 0
-        for day, n_rows in block.write_interest(stale).items():
+        for day, n_rows in block.write_interest(usual).items():
             n_interest[day] += n_rows
         if progress is not None:
             progress("pairs", min(start + PAIRS_AT_A_TIME, len(candidates)), len(candidates))
@@ -176,6 +197,7 @@ class PairBlock:
         self.pairs = candidates[known]
         self.query, self.candidate, self.index = query[known], candidate[known], index
         self.pins = pin_arrays(list(visuals.values())) if visuals else None
+        self.categories = [name for v in visuals.values() for name in v.categories]
 
     def write_features(self) -> int:
         """Appends the block's rows of pair_features; returns how many."""
@@ -185,23 +207,28 @@ class PairBlock:
         rows = self._rows(columns, np.ones(len(self.query), dtype=bool))
         return self.store.database.append(pair_features_table, rows)
 
-    def write_interest(self, days: Sequence[dt.date]) -> dict[dt.date, int]:
-        """Appends the block's rows of pair_interest for each day; returns how many."""
-        if self.pins is None or not days:
+    def write_interest(self, usual: Mapping[dt.date, Mapping[str, float]]) -> dict[dt.date, int]:
+        """Appends the block's rows of pair_interest for each day, given the usual interest in each
+        category; returns how many. Query pins without objects have none.
+        """
+        if self.pins is None or not usual:
             return {}
-        share, croppers = self._interest(days)
+        share, croppers = self._interest(usual)
         by_day = pair_interest(self.pins, self.query, self.candidate, share, croppers)
+        has_objects = self.pins.objects[self.query, 0] != self.pins.none
         written = {}
-        for number, day in enumerate(days):
-            cropped = croppers[number][self.query] > 0
-            rows = self._rows({name: v[number] for name, v in by_day.items()}, cropped)
+        for number, day in enumerate(usual):
+            rows = self._rows({name: v[number] for name, v in by_day.items()}, has_objects)
             rows = rows.append_column("date", pa.array([day] * len(rows), pa.date32()))
             written[day] = self.store.database.append(pair_interest_table, rows)
         return written
 
-    def _interest(self, days: Sequence[dt.date]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Interest `(T, P, K)` of the pins' objects and croppers `(T, P)`, for T days."""
+    def _interest(
+        self, usual: Mapping[dt.date, Mapping[str, float]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Interest `(T, P, K)` expected in the pins' objects and croppers `(T, P)`, for T days."""
         assert self.pins is not None
+        days = list(usual)
         query = sa.select(object_interest).where(
             object_interest.c.feature_version == self.store.feature_version,
             object_interest.c.date.in_(days),
@@ -214,7 +241,10 @@ class PairBlock:
         croppers = np.zeros(share.shape[:2], dtype=np.int64)
         share[day, rows["pin"], rows["object_no"]] = rows["interest"]
         np.add.at(croppers, (day, rows["pin"]), rows["n_croppers"])
-        return share, croppers
+        by_object = [[seen.get(name, 1.0) for name in self.categories] + [0.0]
+                     for seen in usual.values()]  # fmt: skip
+        prior = np.array(by_object, dtype=np.float32)[:, self.pins.objects]
+        return expected_interest(share, croppers, prior), croppers
 
     def _rows(
         self, columns: Mapping[str, NDArray[np.float32]], keep: NDArray[np.bool_]
@@ -226,6 +256,16 @@ class PairBlock:
         }
         version = [self.store.feature_version] * int(keep.sum())
         return pa.table({"feature_version": pa.array(version, pa.string()), **keys, **values})
+
+
+def _usual_by_day(
+    database: Database, feature_version: str, days: Sequence[dt.date]
+) -> dict[dt.date, dict[str, float]]:
+    """Usual interest in each category by day; empty for a day before the first crop."""
+    if not days:
+        return {}
+    rows = database.read(_USUAL, version=feature_version, days=list(days)).to_pandas()
+    return {day: usual_interest(rows[rows["date"] == day]) for day in days}
 
 
 def _image_files(database: Database, source: Path) -> dict[str, Path]:

@@ -3,17 +3,19 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models.detection import FasterRCNN
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import roi_align
 from torchvision.transforms.v2 import functional as pixels_to
 
@@ -23,6 +25,7 @@ from features.precision import autocast
 
 BUNDLED = Path(__file__).parent / "weights" / "detector.safetensors"
 STRIDE = 32
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +34,8 @@ class Detections:
 
     boxes: `(N, 4)` float32 xyxy, pixels of the original. scores: `(N,)` float32 in [0, 1].
     labels: N category names. width, height: of the original, pixels.
-    pooled: `(N, C)` float32, the detector's own features averaged over each box; pooled_whole:
-    `(C,)` over the image; both None unless asked for. N may be 0.
+    pooled: `(R, C)` float32, the detector's own features of the regions that were asked for, unit
+    length; None where none were. N may be 0.
     """
 
     boxes: NDArray[np.float32]
@@ -41,7 +44,9 @@ class Detections:
     width: int
     height: int
     pooled: NDArray[np.float32] | None = None
-    pooled_whole: NDArray[np.float32] | None = None
+
+
+Regions = Callable[[Detections], NDArray[np.float32]]
 
 
 def scaled_size(
@@ -84,22 +89,38 @@ class Detector:
         fuse_norms(model.backbone)
         self.model = model.to(memory_format=torch.channels_last)
 
-    def detect(self, images: Sequence[Image], *, pooled: bool = False) -> list[Detections]:
+    def detect(
+        self, images: Sequence[Image], *, regions: Regions | None = None
+    ) -> list[Detections]:
         """Objects of each image, in the images' order; a batch gives what single calls give.
 
-        With pooled, also the averages of the backbone's last two maps (strides 16 and 32) by
-        roi_align over each box and over the whole image, from the same pass.
+        regions: which boxes `(R, 4)`, given what was found, are to be pooled from the same pass.
         """
-        sizes = [self._input_size(image) for image in images]
-        found: list[Detections | None] = [None] * len(images)
-        padded = [tuple(-(-side // STRIDE) for side in size) for size in sizes]
+        return self._by_size(images, lambda part, _: self._detect(part, regions))
+
+    def pool(
+        self, images: Sequence[Image], boxes: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """The detector's features `(R, C)` of each image's boxes `(R, 4)`, nothing detected: the
+        head's features of a box, and the means of the backbone's maps over it by roi_align, each
+        part scaled to the same length and the whole to 1. R may be 0.
+        """
+        return self._by_size(
+            images, lambda part, rows: self._pool(self._maps(part), part, [boxes[r] for r in rows])
+        )
+
+    def _by_size(
+        self, images: Sequence[Image], function: Callable[[list[Image], list[int]], list[Result]]
+    ) -> list[Result]:
+        """The function's results in the images' order, called for images of one padded size."""
+        padded = [tuple(-(-side // STRIDE) for side in self._input_size(i)) for i in images]
+        results: dict[int, Result] = {}
         order = sorted(range(len(images)), key=padded.__getitem__)
         for _, group in groupby(order, key=padded.__getitem__):
             rows = list(group)
-            part = self._detect([images[row] for row in rows], [sizes[row] for row in rows], pooled)
-            for row, detections in zip(rows, part, strict=True):
-                found[row] = detections
-        return [detections for detections in found if detections is not None]
+            part = function([images[row] for row in rows], rows)
+            results |= dict(zip(rows, part, strict=True))
+        return [results[row] for row in range(len(images))]
 
     def _input_size(self, image: Image) -> tuple[int, int]:
         settings = self.settings
@@ -108,33 +129,50 @@ class Detector:
         )
 
     @torch.inference_mode()
-    def _detect(
-        self, images: list[Image], sizes: list[tuple[int, int]], pooled: bool
-    ) -> list[Detections]:
-        model = self.model
-        inputs = [
-            to_input(image.pixels, size).to(self.device)
-            for image, size in zip(images, sizes, strict=True)
-        ]
-        batch, _ = model.transform(inputs)
+    def _maps(self, images: list[Image]) -> "_Maps":
+        inputs = [to_input(i.pixels, self._input_size(i)).to(self.device) for i in images]
+        batch, _ = self.model.transform(inputs)
         pixels = batch.tensors.contiguous(memory_format=torch.channels_last)
         with autocast(self.device):
-            maps = model.backbone.body(pixels)
-            features = model.backbone.fpn(maps)
-            proposals, _ = model.rpn(batch, features)
-            objects, _ = model.roi_heads(features, proposals, batch.image_sizes)
-        averages = _pool(maps, objects, batch.image_sizes, pixels.shape[-1]) if pooled else None
-        originals = [(image.height, image.width) for image in images]
-        objects = model.transform.postprocess(objects, batch.image_sizes, originals)
-        return [
-            self._detections(image, found, averages[row] if averages else None)
-            for row, (image, found) in enumerate(zip(images, objects, strict=True))
-        ]
+            body = self.model.backbone.body(pixels)
+            return _Maps(batch, body, self.model.backbone.fpn(body))
 
-    def _detections(
-        self, image: Image, found: dict[str, Tensor], averages: Tensor | None
-    ) -> Detections:
-        pooled = None if averages is None else averages.cpu().numpy()
+    @torch.inference_mode()
+    def _detect(self, images: list[Image], regions: Regions | None) -> list[Detections]:
+        model, maps = self.model, self._maps(images)
+        with autocast(self.device):
+            proposals, _ = model.rpn(maps.batch, maps.pyramid)
+            objects, _ = model.roi_heads(maps.pyramid, proposals, maps.batch.image_sizes)
+        originals = [(image.height, image.width) for image in images]
+        objects = model.transform.postprocess(objects, maps.batch.image_sizes, originals)
+        found = [self._detections(image, one) for image, one in zip(images, objects, strict=True)]
+        if regions is None:
+            return found
+        pooled = self._pool(maps, images, [regions(one) for one in found])
+        return [replace(one, pooled=rows) for one, rows in zip(found, pooled, strict=True)]
+
+    @torch.inference_mode()
+    def _pool(
+        self, maps: "_Maps", images: list[Image], boxes: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        sizes = maps.batch.image_sizes
+        scaled = [
+            torch.from_numpy(rows).to(self.device)
+            * torch.tensor([w / i.width, h / i.height] * 2, device=self.device)
+            for rows, i, (h, w) in zip(boxes, images, sizes, strict=True)
+        ]
+        heads = self.model.roi_heads
+        width = maps.batch.tensors.shape[-1]
+        with autocast(self.device):
+            parts = [heads.box_head(heads.box_roi_pool(maps.pyramid, scaled, sizes)).float()]
+        for level in maps.body.values():
+            scale = level.shape[-1] / width
+            parts.append(roi_align(level.float(), scaled, 7, scale, 2, True).mean(dim=(2, 3)))
+        lengths = [nn.functional.normalize(part, dim=1) for part in parts]
+        features = torch.cat(lengths, dim=1) / math.sqrt(len(parts))
+        return [rows.cpu().numpy() for rows in torch.split(features, [len(b) for b in boxes])]
+
+    def _detections(self, image: Image, found: dict[str, Tensor]) -> Detections:
         edges = np.array([image.width, image.height] * 2, dtype=np.float32)
         return Detections(
             boxes=np.clip(found["boxes"].float().cpu().numpy(), 0, edges),
@@ -142,29 +180,16 @@ class Detector:
             labels=tuple(self.categories[label - 1] for label in found["labels"].tolist()),
             width=image.width,
             height=image.height,
-            pooled=None if pooled is None else pooled[:-1],
-            pooled_whole=None if pooled is None else pooled[-1],
         )
 
 
-def _pool(
-    maps: dict[str, Tensor],
-    objects: list[dict[str, Tensor]],
-    sizes: list[tuple[int, int]],
-    padded_width: int,
-) -> list[Tensor]:
-    """Per image `(N + 1, C)`: each box, then the whole image, over the last two maps."""
-    regions = [
-        torch.cat([found["boxes"].float(), found["boxes"].new_tensor([[0, 0, width, height]])])
-        for found, (height, width) in zip(objects, sizes, strict=True)
-    ]
-    averages = [
-        roi_align(feature.float(), regions, 7, feature.shape[-1] / padded_width, 2, True).mean(
-            dim=(2, 3)
-        )
-        for feature in list(maps.values())[-2:]
-    ]
-    return list(torch.split(torch.cat(averages, dim=1), [len(boxes) for boxes in regions]))
+@dataclass(frozen=True, eq=False)
+class _Maps:
+    """A batch of images of one padded size, the backbone's maps and the pyramid over them."""
+
+    batch: ImageList
+    body: dict[str, Tensor]
+    pyramid: dict[str, Tensor]
 
 
 def _version(model: FasterRCNN, settings: Settings) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from features.boxes import iou
 
 MIN_IOU = 0.3
+TRUST = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,3 +78,42 @@ def interest_before(
     before = (crops["date"] < day).to_numpy()
     rows = crops[before]
     return interest(rows["user_id"].to_numpy(), rows["pin"].to_numpy(), matched[before], shape)
+
+
+def usual_interest(shares: pd.DataFrame) -> dict[str, float]:
+    """Mean share of a pin's cropping by category, from one row (category, share) per object of
+    cropped pins; a category with few objects is drawn towards the mean of all (one object's worth).
+
+    >>> rows = pd.DataFrame({"category": ["bag", "bag", "belt"], "share": [0.6, 0.6, 0.0]})
+    >>> {name: round(share, 2) for name, share in usual_interest(rows).items()}
+    {'bag': 0.53, 'belt': 0.2}
+    """
+    by_category = shares.groupby("category")["share"].agg(["sum", "size"])
+    smoothed = (by_category["sum"] + shares["share"].mean()) / (by_category["size"] + 1)
+    return {str(name): float(share) for name, share in smoothed.items()}
+
+
+def expected_interest(
+    share: NDArray[np.float32], n_croppers: NDArray[np.int64], usual: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Interest `(..., K)` float32 to be expected in each object; a pin's objects sum to 1, or to 0
+    where it has none.
+
+    share: `(..., K)` what crops of the pin say, as in Interest. n_croppers: `(...)`. usual:
+    `(..., K)` interest that objects of its category usually have, 0 where there is no object. A
+    pin's own crops weigh as many as its croppers, the usual interest like TRUST of them (the
+    posterior mean under a Dirichlet prior).
+
+    >>> usual = np.array([0.3, 0.1, 0.0])
+    >>> expected_interest(np.zeros(3), np.array(0), usual).round(2).tolist()
+    [0.75, 0.25, 0.0]
+    >>> expected_interest(np.array([0.0, 1, 0]), np.array(5), usual).round(3).tolist()
+    [0.375, 0.625, 0.0]
+    """
+    prior = _normalised(usual)
+    return _normalised(n_croppers[..., None] * share + TRUST * prior).astype(np.float32)
+
+
+def _normalised(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    total = values.sum(axis=-1, keepdims=True)
+    return np.asarray(np.divide(values, total, out=np.zeros(values.shape), where=total > 0))

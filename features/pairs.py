@@ -23,13 +23,15 @@ LIKE_COLOUR = 20.0
 class PinArrays:
     """P pins as arrays, each with room for K objects; M objects in all, and row M for 'none'.
 
-    whole: `(P, D)`. crops, padded: `(M + 1, D)`, last row zeros. colours: `(M + 1, 3)` Lab.
+    whole: `(P, D)`. whole_crop: `(P, E)`. crops, padded: `(M + 1, E)`, last row zeros. colours:
+    `(M + 1, 3)` Lab.
     objects: `(P, K)` rows of the objects, M where there is none. categories: `(M + 1,)` codes, -1
     for none; the first are those of CATEGORIES. scores, areas: `(M + 1,)`, 0 for none.
     dominant: `(P,)` row of the dominant object, M for none.
     """
 
     whole: Floats
+    whole_crop: Floats
     crops: Floats
     padded: Floats
     colours: Floats
@@ -56,6 +58,7 @@ def pin_arrays(visuals: Sequence[PinVisual]) -> PinArrays:
                 for v, start in zip(visuals, first, strict=True)]  # fmt: skip
     return PinArrays(
         whole=np.stack([v.whole for v in visuals]),
+        whole_crop=np.stack([v.whole_crop for v in visuals]),
         crops=_with_none([v.crops for v in visuals]),
         padded=_with_none([v.padded for v in visuals]),
         colours=_with_none([v.colours for v in visuals]),
@@ -109,7 +112,7 @@ def pair_interest(
 ) -> dict[str, Floats]:
     """Every column of PAIR_INTEREST as `(T, N)` float32 for T days and N pairs of rows of `pins`.
 
-    interest: `(T, P, K)` share of each pin's cropping that fell on each object before the day.
+    interest: `(T, P, K)` interest in each object, known before the day: see `expected_interest`.
     n_croppers: `(T, P)` users who cropped the pin's objects.
     """
 
@@ -136,6 +139,8 @@ def interest_columns(pairs: Comparison, interest: Floats, n_croppers: Ints) -> d
         "interest_same_category": (interest * category_there).sum(axis=1),
         "interest_same_category_cosine": _weighted_mean(best_same, interest * category_there),
         "interest_colour_distance": _weighted_mean(colour, interest * category_there),
+        "interest_look_match": np.nansum(interest * np.maximum(best_same, 0), axis=1),
+        "interest_colour_match": np.nansum(interest * np.exp(-colour / LIKE_COLOUR), axis=1),
     }
 
 
@@ -155,11 +160,12 @@ def _whole_and_dominant(pins: PinArrays, query: Ints, candidate: Ints) -> dict[s
         for pin in (query, candidate):
             row = pins.dominant[pin]
             found = (row != pins.none)[:, None]
-            sides.append(np.where(found, vectors[row], pins.whole[pin]))
+            sides.append(np.where(found, vectors[row], pins.whole_crop[pin]))
         return np.asarray((sides[0] * sides[1]).sum(axis=1))
 
     return {
         "whole_cosine": (pins.whole[query] * pins.whole[candidate]).sum(axis=1),
+        "whole_crop_cosine": (pins.whole_crop[query] * pins.whole_crop[candidate]).sum(axis=1),
         "crop_cosine": cosine(pins.crops),
         "padded_crop_cosine": cosine(pins.padded),
     }

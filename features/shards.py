@@ -52,7 +52,9 @@ def shard_hashes(path: Path) -> list[str]:
 
 
 def _table(visuals: Sequence[PinVisual]) -> pa.Table:
-    dimension = len(visuals[0].whole) if visuals else 0
+    whole = np.stack([v.whole for v in visuals]).astype(np.float16)
+    whole_crop = np.stack([v.whole_crop for v in visuals]).astype(np.float16)
+    dimension = whole_crop.shape[1]
     categories = [category for v in visuals for category in v.categories]
     starts = np.cumsum([0] + [len(v.scores) for v in visuals]).astype(np.int32)
 
@@ -67,7 +69,8 @@ def _table(visuals: Sequence[PinVisual]) -> pa.Table:
             "content_hash": pa.array([v.content_hash for v in visuals]),
             "width": pa.array([v.width for v in visuals], pa.int32()),
             "height": pa.array([v.height for v in visuals], pa.int32()),
-            "whole": _lists(np.stack([v.whole for v in visuals]).astype(np.float16), dimension),
+            "whole": _lists(whole, whole.shape[1]),
+            "whole_crop": _lists(whole_crop, dimension),
             "boxes": objects(_lists(stack("boxes", 4), 4)),
             "scores": objects(pa.array(stack("scores", 1).ravel())),
             "categories": objects(pa.array(categories, pa.string())),
@@ -85,18 +88,19 @@ def _lists(values: NDArray[np.generic], width: int) -> pa.FixedSizeListArray:
 def _visuals(table: pa.Table) -> list[PinVisual]:
     if not table.num_rows:
         return []
-    dimension = table.schema.field("whole").type.list_size
+    dimension = table.schema.field("whole_crop").type.list_size
     column = {name: table[name].combine_chunks() for name in table.column_names}
     counts = pc.list_value_length(column["scores"]).to_numpy()
     bounds = np.cumsum([0, *counts])
 
     def vectors(name: str, width: int) -> NDArray[np.float32]:
         values = column[name].flatten()
-        values = values.flatten() if name != "whole" else values
+        values = values.flatten() if name not in ("whole", "whole_crop") else values
         numbers = values.to_numpy(zero_copy_only=False)
         return np.asarray(numbers, dtype=np.float32).reshape(-1, width)
 
-    whole = vectors("whole", dimension)
+    whole = vectors("whole", table.schema.field("whole").type.list_size)
+    whole_crop = vectors("whole_crop", dimension)
     boxes, colours = vectors("boxes", 4), vectors("colours", 3)
     crops, padded = vectors("crops", dimension), vectors("padded", dimension)
     scores = column["scores"].flatten().to_numpy(zero_copy_only=False)
@@ -109,6 +113,7 @@ def _visuals(table: pa.Table) -> list[PinVisual]:
             width=widths[row],
             height=heights[row],
             whole=whole[row],
+            whole_crop=whole_crop[row],
             boxes=boxes[start:end],
             scores=scores[start:end],
             categories=tuple(categories[start:end]),

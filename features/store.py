@@ -10,6 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from features.images import Image, UnreadableImage, load_image
+from features.projection import Projection
 from features.shards import read_shard, shard_hashes, write_shard
 from features.visuals import PinVisual
 from sql.database import Database, fingerprint
@@ -68,6 +69,16 @@ class VisualStore:
         new = set(todo)
         reused = sum(content not in new for content in pins.values())
         return VisualSummary(len(todo) - len(bad), reused, unreadable, self._n_objects())
+
+    def project_from(self, plain: "VisualStore", projection: Projection) -> None:
+        """Takes over the shards of the same visuals without projection, projected: no image is
+        looked at again. What is published follows with `refresh`.
+        """
+        mine = self._shards_by_hash()
+        for path in sorted(set(plain._shards_by_hash().values())):
+            visuals = [v for v in read_shard(self.home / path) if v.content_hash not in mine]
+            projected = [visual.projected(projection) for visual in visuals]
+            self._write([visual.content_hash for visual in visuals], projected)
 
     def read(self, pin_ids: Sequence[str]) -> dict[str, PinVisual]:
         """PinVisuals by pin, of those given pins that have one; reads each shard once."""

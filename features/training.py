@@ -33,11 +33,11 @@ class Recipe:
     the trained detector will look at, pixels.
     """
 
-    epochs: int = 4
+    epochs: int = 2
     batch_size: int = 8
     learning_rate: float = 3e-4
     backbone_rate: float = 0.4
-    frozen: tuple[str, ...] = ("conv_stem", "bn1", "blocks.0", "blocks.1")
+    frozen: tuple[str, ...] = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2")
     weight_decay: float = 0.02
     warm_up_steps: int = 50
     ema_decay: float = 0.99

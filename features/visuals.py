@@ -2,20 +2,21 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as pil
 
 from features.boxes import area, pad
-from features.colour import salient_colour
+from features.colour import SIDE, salient_colour
 from features.detector import Detections, Detector
-from features.embedding import Embedder, cut, unit
+from features.embedding import Embedder, cut
 from features.images import Image
+from features.projection import Projection
 
-SCHEMA = "1"
+SCHEMA = "2"
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class VisualSettings:
     """What a PinVisual's numbers depend on, beside the detector's and the embedder's weights.
 
     min_score: objects below it are dropped. max_objects: kept per image, best scores first.
-    padding: context around a padded crop, share of the box per side. pooling: 'crop' embeds the
-    pixels of each box; 'roi_align' pools the detector's own feature map, in the same pass.
+    padding: context around a padded crop, share of the box per side. pooling: 'roi_align' pools the
+    detector's own features of each box, in the same pass; 'crop' embeds the pixels of each box.
     """
 
     min_score: float = 0.4
     max_objects: int = 8
     padding: float = 0.25
-    pooling: str = "crop"
+    pooling: str = "roi_align"
 
     def __post_init__(self) -> None:
         if self.pooling not in ("crop", "roi_align"):
@@ -41,22 +42,32 @@ class VisualSettings:
 class PinVisual:
     """One image as the ranker sees it; N objects by falling score, N may be 0.
 
-    whole: `(D,)` float32 unit vector. boxes: `(N, 4)` float32 xyxy, pixels of the original.
-    scores: `(N,)` in [0, 1]. categories: N names. crops, padded: `(N, D)` unit vectors of the tight
-    and of the padded boxes (the same for roi_align, whose features see the context anyway).
-    colours: `(N, 3)` Lab.
+    whole: `(D,)` float32 unit vector of the embedder. whole_crop: `(E,)` unit vector of the whole
+    image taken for an object. boxes: `(N, 4)` float32 xyxy, pixels of the original. scores: `(N,)`
+    in [0, 1]. categories: N names. crops, padded: `(N, E)` unit vectors of the tight and of the
+    padded boxes. colours: `(N, 3)` Lab.
     """
 
     content_hash: str
     width: int
     height: int
     whole: NDArray[np.float32]
+    whole_crop: NDArray[np.float32]
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
     categories: tuple[str, ...]
     crops: NDArray[np.float32]
     padded: NDArray[np.float32]
     colours: NDArray[np.float32]
+
+    def projected(self, projection: Projection) -> "PinVisual":
+        """The same image with the vectors of its objects projected."""
+        return replace(
+            self,
+            whole_crop=projection(self.whole_crop[None])[0],
+            crops=projection(self.crops),
+            padded=projection(self.padded),
+        )
 
     @property
     def area_shares(self) -> NDArray[np.float64]:
@@ -83,89 +94,131 @@ def dominance(scores: NDArray[np.float32], area_shares: NDArray[np.float64]) -> 
 class VisualExtractor:
     """Makes PinVisuals from images with one detector and one embedder.
 
-    feature_version: short hash of everything that changes the numbers.
+    projection: of the vectors of objects; None leaves them as they are pooled or embedded.
+    feature_version: short hash of everything that changes the numbers. Raises ValueError where the
+    projection was learned on other features.
     """
 
     def __init__(
-        self, detector: Detector, embedder: Embedder, settings: VisualSettings | None = None
+        self,
+        detector: Detector,
+        embedder: Embedder,
+        settings: VisualSettings | None = None,
+        projection: Projection | None = None,
     ) -> None:
         self.detector = detector
         self.embedder = embedder
         self.settings = settings or VisualSettings()
-        parts = [SCHEMA, detector.version, embedder.version, asdict(self.settings)]
-        text = json.dumps(parts, sort_keys=True)
-        self.feature_version = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self.projection = projection
+        if projection is not None and projection.learned_on != self.features:
+            raise ValueError(
+                f"The projection was learned on {projection.learned_on}, not on {self.features}; "
+                "learn another with `related-pins features learn`, or use none."
+            )
+        self.feature_version = self._version(projection.version if projection else None)
+
+    @property
+    def plain_version(self) -> str:
+        """The feature version of the same visuals without a projection."""
+        return self._version(None)
+
+    def _version(self, projection: str | None) -> str:
+        versions = [self.detector.version, self.embedder.version, projection]
+        text = json.dumps([SCHEMA, versions, asdict(self.settings)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def features(self) -> str:
+        """Version of the features that a projection takes: the pooling and what pools."""
+        pooling = self.settings.pooling
+        source = self.detector if pooling == "roi_align" else self.embedder
+        return f"{pooling} {source.version}"
 
     def extract(self, images: Sequence[Image]) -> list[PinVisual]:
         """One PinVisual per image, in order; a batch gives what single calls give."""
-        pooled = self.settings.pooling == "roi_align"
-        found = [self._keep(objects) for objects in self.detector.detect(images, pooled=pooled)]
-        return self._pooled(images, found) if pooled else self.describe(images, found)
+        if self.settings.pooling == "crop":
+            return self.describe(images, [self._keep(d) for d in self.detector.detect(images)])
+        found = [
+            self._keep(objects)
+            for objects in self.detector.detect(
+                images, regions=lambda objects: self._regions(self._keep(objects))
+            )
+        ]
+        return self._visuals(images, found, [d.pooled for d in found if d.pooled is not None])
 
     def describe(self, images: Sequence[Image], found: Sequence[Detections]) -> list[PinVisual]:
-        """PinVisuals of images whose boxes are given (crop pooling), all crops in one batch."""
-        cuts = [_cuts(image, objects, self.settings.padding, self.embedder.side)
-                for image, objects in zip(images, found, strict=True)]  # fmt: skip
-        vectors = self.embedder.embed([crop for crops in cuts for crop in crops])
-        parts = np.split(vectors, np.cumsum([len(crops) for crops in cuts])[:-1])
-        return [
-            _visual(image, objects, part[0], part[1::2], part[2::2], crops[1::2])
-            for image, objects, part, crops in zip(images, found, parts, cuts, strict=True)
-        ]
+        """PinVisuals of images whose boxes are given."""
+        regions = [self._regions(objects) for objects in found]
+        if self.settings.pooling == "roi_align":
+            return self._visuals(images, found, self.detector.pool(images, regions))
+        return self._visuals(images, found, self._embed(images, regions))
 
     def _keep(self, found: Detections) -> Detections:
         rows = np.flatnonzero(found.scores >= self.settings.min_score)[: self.settings.max_objects]
-        return Detections(
+        return replace(
+            found,
             boxes=found.boxes[rows],
             scores=found.scores[rows],
             labels=tuple(found.labels[row] for row in rows),
-            width=found.width,
-            height=found.height,
-            pooled=None if found.pooled is None else found.pooled[rows],
-            pooled_whole=found.pooled_whole,
         )
 
-    def _pooled(self, images: Sequence[Image], found: Sequence[Detections]) -> list[PinVisual]:
-        visuals = []
-        for image, objects in zip(images, found, strict=True):
-            assert objects.pooled is not None
-            assert objects.pooled_whole is not None
-            crops = unit(objects.pooled)
-            picture = pil.fromarray(image.pixels)
-            tight = [cut(picture, box, 32) for box in objects.boxes]
-            whole = unit(objects.pooled_whole[None])[0]
-            visuals.append(_visual(image, objects, whole, crops, crops, tight))
-        return visuals
+    def _regions(self, found: Detections) -> NDArray[np.float32]:
+        """`(1 + 2 N, 4)`: the whole image, the N boxes, the N boxes with context."""
+        whole = np.array([[0, 0, found.width, found.height]], dtype=np.float32)
+        padded = pad(found.boxes, self.settings.padding, found.width, found.height)
+        return np.concatenate([whole, found.boxes, padded.astype(np.float32)])
+
+    def _embed(
+        self, images: Sequence[Image], regions: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """The embedder's vectors `(R, D)` of each image's regions, all crops in one batch."""
+        crops = [
+            cut(picture, box, self.embedder.side)
+            for picture, boxes in zip(_pictures(images), regions, strict=True)
+            for box in boxes
+        ]
+        ends = np.cumsum([len(boxes) for boxes in regions])[:-1]
+        return np.split(self.embedder.embed(crops), ends)
+
+    def _visuals(
+        self,
+        images: Sequence[Image],
+        found: Sequence[Detections],
+        vectors: Sequence[NDArray[np.float32]],
+    ) -> list[PinVisual]:
+        if self.settings.pooling == "crop":
+            wholes = [rows[:1] for rows in vectors]
+        else:
+            whole = [np.array([[0, 0, i.width, i.height]], dtype=np.float32) for i in images]
+            wholes = self._embed(images, whole)
+        parts = zip(images, _pictures(images), found, wholes, vectors, strict=True)
+        visuals = [_visual(*part) for part in parts]
+        return [v.projected(self.projection) for v in visuals] if self.projection else visuals
 
 
-def _cuts(image: Image, objects: Detections, padding: float, side: int) -> list[NDArray[np.uint8]]:
-    """The whole image, then per object its tight and its padded crop."""
-    picture = pil.fromarray(image.pixels)
-    cuts = [cut(picture, (0, 0, image.width, image.height), side)]
-    padded = pad(objects.boxes, padding, image.width, image.height)
-    for box, context in zip(objects.boxes, padded, strict=True):
-        cuts += [cut(picture, box, side), cut(picture, context, side)]
-    return cuts
+def _pictures(images: Sequence[Image]) -> Iterator[pil.Image]:
+    return (pil.fromarray(image.pixels) for image in images)
 
 
 def _visual(
     image: Image,
+    picture: pil.Image,
     objects: Detections,
     whole: NDArray[np.float32],
-    crops: NDArray[np.float32],
-    padded: NDArray[np.float32],
-    tight: Sequence[NDArray[np.uint8]],
+    vectors: NDArray[np.float32],
 ) -> PinVisual:
-    colours = [salient_colour(crop) for crop in tight]
+    n = len(objects.scores)
+    colours = [salient_colour(cut(picture, box, SIDE)) for box in objects.boxes]
     return PinVisual(
         content_hash=image.content_hash,
         width=image.width,
         height=image.height,
-        whole=whole,
+        whole=whole[0],
+        whole_crop=vectors[0],
         boxes=objects.boxes,
         scores=objects.scores,
         categories=objects.labels,
-        crops=crops,
-        padded=padded,
+        crops=vectors[1 : 1 + n],
+        padded=vectors[1 + n :],
         colours=np.array(colours, dtype=np.float32).reshape(-1, 3),
     )

@@ -53,6 +53,9 @@ def day_key(comment: str) -> sa.Column[Any]:
 
 PAIR_FEATURES: dict[str, str] = {
     "whole_cosine": "cosine of the two whole images, -1 to 1",
+    "whole_crop_cosine": (
+        "cosine of the two whole images, each taken for an object and described like one, -1 to 1"
+    ),
     "crop_cosine": (
         "cosine of the dominant objects' tight crops; the whole image stands in on a side without "
         "object, -1 to 1"
@@ -118,7 +121,10 @@ PAIR_FEATURES: dict[str, str] = {
 }
 
 PAIR_INTEREST: dict[str, str] = {
-    "query_interest_max": "largest interest of an object of the query pin, 0 to 1",
+    "query_interest_max": (
+        "largest interest in an object of the query pin, 0 to 1: the share of its cropping that "
+        "is to be expected there, from the pin's own crops and those of its category on other pins"
+    ),
     "query_n_croppers": "users who cropped the query pin",
     "interest_cosine": (
         "mean, weighted by interest, over the query pin's objects of their highest cosine with an "
@@ -134,6 +140,14 @@ PAIR_INTEREST: dict[str, str] = {
     "interest_colour_distance": (
         "mean, weighted by interest, over the same objects, of the smallest Lab distance within "
         "the category; null where none"
+    ),
+    "interest_look_match": (
+        "sum over the query pin's objects of interest times the highest cosine within the "
+        "category, 0 where there is none"
+    ),
+    "interest_colour_match": (
+        "sum over the query pin's objects of interest times exp(-d / 20), d the smallest Lab "
+        "distance within the category; 0 where there is none"
     ),
 }
 

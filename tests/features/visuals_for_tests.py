@@ -21,6 +21,7 @@ def random_visual(
         width=200,
         height=250,
         whole=vectors(1)[0],
+        whole_crop=vectors(1)[0],
         boxes=corners.astype(np.float32),
         scores=-np.sort(-rng.uniform(0.4, 1, n)).astype(np.float32),
         categories=categories,
