@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.answer import Answer, Row, ask
-from experiments.arms import AA, ARMS, CONTROL, PRIMARY
+from experiments.arms import AA, ABLATIONS, ARMS, CONTROL, PRIMARY
 from experiments.plots import Interval, daily, forest, svg
 from experiments.verdict import ESTIMATOR, Verdict
 from experiments.wording import percent, reading, short
@@ -38,13 +38,13 @@ _LIFT = """
 _SEGMENTS = """
     SELECT segment, arm, metric, n_requests, lift, ci_low, ci_high
     FROM experiment_lift
-    WHERE date = :date AND segment <> 'all' AND estimator = :estimator AND arm <> :twin
+    WHERE date = :date AND segment <> 'all' AND estimator = :estimator AND arm NOT IN :left_out
     ORDER BY segment, arm, metric
 """
 _DAILY = """
     SELECT arm, metric, day, n_requests, value, lift
     FROM arm_daily_engagement
-    WHERE date = :date AND arm <> :twin
+    WHERE date = :date AND arm NOT IN :left_out
     ORDER BY metric, arm, day
 """
 _COVERAGE = """
@@ -161,10 +161,27 @@ def lift_panels(rows: Sequence[Row], verdict: Verdict) -> tuple[Panel, ...]:
                 verdict.adjusted.get((arm, metric), math.nan),
             )
             for arm in arm_order(list(main))
+            if arm not in ABLATIONS
         )
         if estimates:
             panels.append(_panel(metric, title, estimates, f"lift {metric}"))
     return tuple(panels)
+
+
+def ablation_grid(rows: Sequence[Row]) -> Grid:
+    """Arms that see a part of the features x metrics, the primary arm and the oracle below them;
+    no rows where no such arm was judged.
+    """
+    cells = {
+        (r["arm"], r["metric"]): _estimate(r, label_of(r["arm"]))
+        for r in rows if r["estimator"] == ESTIMATOR
+    }  # fmt: skip
+    arms = [arm for arm in ABLATIONS if any((arm, metric) in cells for metric in METRICS)]
+    shown = [*arms, PRIMARY, "oracle"] if arms else []
+    grid = tuple(
+        (label_of(arm), 0, tuple(cells.get((arm, metric)) for metric in METRICS)) for arm in shown
+    )
+    return Grid("What each family of features gives", tuple(METRICS.values()), grid)
 
 
 def lift_grid(panels: Sequence[Panel]) -> Grid:
@@ -182,7 +199,7 @@ def segment_grids(answer: Answer, arms: Sequence[str]) -> tuple[Panel | None, tu
     sizes = {row["segment"]: row["n_requests"] for row in answer.rows}
     shown = sorted(sorted(sizes, key=lambda s: -sizes[s])[:MOST_SEGMENTS], key=_segment_order)
     cells = {(r["metric"], r["segment"], r["arm"]): r for r in answer.rows}
-    columns = [arm for arm in arms if arm != AA]
+    columns = [arm for arm in arms if arm not in (AA, *ABLATIONS)]
     grids = []
     for metric, title in METRICS.items():
         rows = tuple(
@@ -201,11 +218,11 @@ def segment_grids(answer: Answer, arms: Sequence[str]) -> tuple[Panel | None, tu
 
 
 def segment_answer(database: Database, date: dt.date) -> Answer:
-    return ask(database, _SEGMENTS, date=date, estimator=ESTIMATOR, twin=AA)
+    return ask(database, _SEGMENTS, date=date, estimator=ESTIMATOR, left_out=[AA, *ABLATIONS])
 
 
 def daily_answer(database: Database, date: dt.date) -> Answer:
-    return ask(database, _DAILY, date=date, twin=AA)
+    return ask(database, _DAILY, date=date, left_out=[AA, *ABLATIONS])
 
 
 def daily_panels(answer: Answer) -> tuple[list[str], tuple[Panel, ...], tuple[Grid, ...]]:

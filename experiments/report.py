@@ -30,6 +30,12 @@ ARM_MEANINGS = {
     "oracle": "targeted with boxes that people drew, where there are some: what the detector's "
     "errors cost; it can never be shipped",
     AA: "the control trained with another seed: what chance alone does",
+    "whole_image_learned": "cosine of whole images described like objects: the learned embedding "
+    "without any object",
+    "with_look": "the control, and cosines of objects",
+    "with_category": "the control, and which categories are there, how large and how sure",
+    "with_colour": "the control, and distances of the objects' colours",
+    "with_interest": "the control, and what people's crops say of the query pin's objects",
 }  # fmt: skip
 
 _CHECKS = """
@@ -90,7 +96,7 @@ def _page(database: Database, source: Path, date: dt.date, holdout_days: int) ->
         "n_requests": max(row["n_requests"] for row in lift.rows),
         "n_users": max(row["n_users"] for row in lift.rows),
         "lift": panels, "lift_sql": (lift,), "plain_words": _plain_words(panels),
-        "lift_grid": findings.lift_grid(panels),
+        "lift_grid": findings.lift_grid(panels), "ablation": findings.ablation_grid(lift.rows),
         "checks": _checks(checks.rows), "checks_sql": (checks,),
         "arms": _arms(arms, by_arm), "arms_sql": (models,), "version": version,
         "training": by_arm.get(PRIMARY) or by_arm.get(CONTROL),
@@ -146,7 +152,17 @@ def _plain_words(panels: Sequence[Panel]) -> tuple[str, ...]:
         "worse": f"Fewer saves than {CONTROL}",
         "unclear": f"Saves cannot be told from those of {CONTROL}",
     }
-    return tuple(f"{said[r]}: {', '.join(names[r])}." for r in said if names[r])
+    words = [f"{said[r]}: {', '.join(names[r])}." for r in said if names[r]]
+    return (*words, *_kept_of_oracle({estimate.label: estimate for estimate in saves}))
+
+
+def _kept_of_oracle(saves: Mapping[str, Estimate]) -> tuple[str, ...]:
+    """How much of the lift with true boxes is left with detected ones, where there is one."""
+    targeted, oracle = saves.get(PRIMARY), saves.get(label_of("oracle"))
+    if targeted is None or oracle is None or oracle.reading != "better":
+        return ()
+    share = targeted.lift / oracle.lift
+    return (f"With detected boxes {PRIMARY} keeps {share:.0%} of the lift with true boxes.",)
 
 
 def _checks(rows: Sequence[Row]) -> list[Row]:

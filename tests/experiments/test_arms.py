@@ -1,4 +1,4 @@
-from experiments.arms import AA, ARMS, CONTROL, PRIMARY, SHIPPABLE
+from experiments.arms import AA, ABLATIONS, ARMS, CONTROL, FAMILIES, PRIMARY, SHIPPABLE
 from sql.tables import ENGAGEMENT_FEATURES, PAIR_FEATURES, PAIR_INTEREST
 
 KNOWN = {"source", *ENGAGEMENT_FEATURES, *PAIR_FEATURES, *PAIR_INTEREST}
@@ -38,3 +38,11 @@ def test_the_oracle_is_targeted_on_true_boxes_and_is_never_shipped() -> None:
     assert ARMS["oracle"].columns == ARMS[PRIMARY].columns
     assert {a.name for a in ARMS.values() if a.feature_version_kind == "true_boxes"} == {"oracle"}
     assert SHIPPABLE == ("object_crop", "object_crop_padded", "presence", PRIMARY)
+
+
+def test_every_targeted_column_is_in_one_family_or_the_control() -> None:
+    named = [column for columns in FAMILIES.values() for column in columns]
+    assert sorted([*named, "whole_cosine"]) == sorted(visual(PRIMARY))
+    for family, columns in FAMILIES.items():
+        assert visual(f"with_{family}") == {"whole_cosine", *columns}
+    assert not set(ABLATIONS) & set(SHIPPABLE)

@@ -25,6 +25,7 @@ from features.detector import (
 from features.evaluation import evaluate
 from features.faster_rcnn import Settings, faster_rcnn
 from features.images import Image, load_image
+from features.precision import autocast
 
 DRAW = {"outfit": draw_outfit, "room": draw_room}
 
@@ -86,7 +87,7 @@ def images(drawn: Path) -> list[Image]:
 
 @pytest.fixture(scope="module")
 def found(detector: Detector, images: list[Image]) -> list[Detections]:
-    return detector.detect(images, pooled=True)
+    return detector.detect(images, regions=lambda found: found.boxes)
 
 
 def agree(first: Sequence[Detections], second: Sequence[Detections]) -> None:
@@ -170,34 +171,42 @@ def test_boxes_are_in_pixels_of_the_original(
     assert np.mean(np.array(overlaps) > 0.8) > 0.9
 
 
+def whole(image: Image) -> np.ndarray:
+    return np.array([[0, 0, image.width, image.height]], dtype=np.float32)
+
+
 def test_pooled_features_go_with_the_boxes(found: list[Detections], detector: Detector) -> None:
     for one in found:
         assert one.pooled is not None
-        assert one.pooled_whole is not None
-        assert one.pooled.shape == (len(one.boxes), 112 + 320)
-        assert one.pooled_whole.shape == (432,)
-        assert one.pooled.dtype == one.pooled_whole.dtype == np.float32
-        assert np.isfinite(one.pooled).all()
+        assert one.pooled.shape == (len(one.boxes), 256 + 40 + 112 + 320)
+        assert one.pooled.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(one.pooled, axis=1), 1, rtol=1e-4)
     assert detector.detect([blank(64, 64)])[0].pooled is None
 
 
-def test_pooled_features_are_the_maps_own_averages(
+def test_given_boxes_pool_as_found_ones(
     detector: Detector, images: list[Image], found: list[Detections]
 ) -> None:
-    image, one = images[0], found[0]
+    pooled = detector.pool(images, [one.boxes for one in found])
+    for rows, one in zip(pooled, found, strict=True):
+        assert one.pooled is not None
+        assert ((rows * one.pooled).sum(axis=1) > 0.99).all()
+
+
+def test_pooled_features_are_the_maps_own_averages(detector: Detector, images: list[Image]) -> None:
+    image = images[0]
     size = detector._input_size(image)
     batch, _ = detector.model.transform([to_input(image.pixels, size)])
-    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-        maps = list(detector.model.backbone.body(batch.tensors).values())[-2:]
+    with torch.inference_mode(), autocast(torch.device("cpu")):
+        maps = list(detector.model.backbone.body(batch.tensors).values())
     crop = [
         level.float()[0, :, : -(-size[0] * level.shape[2] // batch.tensors.shape[2]),
                       : -(-size[1] * level.shape[3] // batch.tensors.shape[3])]
         for level in maps
     ]  # fmt: skip
-    expected = torch.cat([level.mean(dim=(1, 2)) for level in crop]).numpy()
-    assert one.pooled_whole is not None
-    likeness = np.corrcoef(one.pooled_whole, expected)[0, 1]
-    assert likeness > 0.98
+    expected = torch.cat([level.mean(dim=(1, 2)) for level in crop[-2:]]).numpy()
+    pooled = detector.pool([image], [whole(image)])[0][0, -432:]
+    assert np.corrcoef(pooled, expected)[0, 1] > 0.9
 
 
 def test_the_same_object_pools_alike_wherever_it_is(detector: Detector) -> None:
@@ -208,26 +217,23 @@ def test_the_same_object_pools_alike_wherever_it_is(detector: Detector) -> None:
     pair = pil.new("RGB", (512, 256))
     for column, photo in enumerate(photos):
         pair.paste(photo, (256 * column, 0))
-    single = detector.detect([picture(np.array(photo)) for photo in photos], pooled=True)
-    apart = [row.pooled_whole for row in single if row.pooled_whole is not None]
-    both = detector.detect([picture(np.array(pair))], pooled=True)[0].pooled_whole
-    assert both is not None
-
-    def cosine(left: np.ndarray, right: np.ndarray) -> float:
-        return float(left @ right / np.linalg.norm(left) / np.linalg.norm(right))
-
-    # The pair's average lies between its halves.
-    assert min(cosine(both, half) for half in apart) > cosine(*apart)
+    single = [picture(np.array(photo)) for photo in photos]
+    apart = [rows[0] for rows in detector.pool(single, [whole(image) for image in single])]
+    halves = np.array([[0, 0, 256, 256], [256, 0, 512, 256]], dtype=np.float32)
+    together = detector.pool([picture(np.array(pair))], [halves])[0]
+    for half, alone, foreign in zip(together, apart, apart[::-1], strict=True):
+        assert half @ alone > half @ foreign
 
 
 def test_no_images_and_odd_images(detector: Detector) -> None:
     assert detector.detect([]) == []
     odd = [blank(1, 1), blank(900, 6), blank(5, 700), blank(416, 416)]
-    for one, image in zip(detector.detect(odd, pooled=True), odd, strict=True):
+    boxes = detector.detect(odd, regions=lambda found: found.boxes)
+    for one, image in zip(boxes, odd, strict=True):
         assert (one.width, one.height) == (image.width, image.height)
         assert not (one.scores > 0.5).any()
         assert one.pooled is not None
-        assert one.pooled.shape == (len(one.boxes), 432)
+        assert one.pooled.shape == (len(one.boxes), 728)
 
 
 def test_saved_weights_find_the_same_and_versions_tell_them_apart(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.interest import interest, interest_before, match_crops
+from features.interest import expected_interest, interest, interest_before, match_crops
 
 BOXES = np.zeros((2, 3, 4), dtype=np.float32)
 BOXES[0, 0] = (0, 0, 10, 10)
@@ -69,3 +69,20 @@ def test_only_earlier_days_count() -> None:
         np.testing.assert_allclose(found.share, [[1, 0]])
     after = interest_before(crops, matched, dt.date(2026, 11, 4), (1, 2))
     np.testing.assert_allclose(after.share, [[1 / 3, 2 / 3]])
+
+
+@given(st.lists(st.integers(0, 30), min_size=3, max_size=3), st.integers(0, 3))
+def test_expected_interest_lies_between_the_usual_and_the_pins_own(
+    votes: list[int], n_objects: int
+) -> None:
+    there = np.arange(3) < n_objects
+    counts = np.array(votes) * there
+    n = np.array(counts.sum())
+    share = (counts / max(n, 1)).astype(np.float32)
+    usual = (np.array([0.5, 0.3, 0.2]) * there).astype(np.float32)
+    found = expected_interest(share, n, usual)
+    np.testing.assert_allclose(found.sum(), float(n_objects > 0), atol=1e-5)
+    assert (found[~there] == 0).all()
+    if n and n_objects:
+        low, high = np.minimum(share, usual / usual.sum()), np.maximum(share, usual / usual.sum())
+        assert ((low - 1e-5 <= found) & (found <= high + 1e-5)).all()

@@ -22,7 +22,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
         assert read.dominant == wrote.dominant
         for name in ("boxes", "scores", "colours"):
             np.testing.assert_array_equal(getattr(read, name), getattr(wrote, name))
-        for name in ("whole", "crops", "padded"):
+        for name in ("whole", "whole_crop", "crops", "padded"):
             np.testing.assert_allclose(getattr(read, name), getattr(wrote, name), atol=1e-3)
             assert getattr(read, name).dtype == np.float32
 

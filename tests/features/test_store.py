@@ -7,6 +7,7 @@ from PIL import Image as pil
 
 from features import store as store_module
 from features.images import Image
+from features.projection import Projection
 from features.store import VisualStore
 from features.visuals import PinVisual
 from sql.database import Database
@@ -134,3 +135,21 @@ def test_another_version_can_share_what_it_does_not_change(
     assert make.made == 1
     assert set(other.read(list(photos))) == set(photos)
     assert len(store.read(list(photos))) == 10
+
+
+def test_visuals_are_projected_without_looking_at_an_image_again(
+    store: VisualStore, photos: dict[str, Path], database: Database
+) -> None:
+    store.refresh(photos, Maker())
+    learned = Projection(np.zeros(16, np.float32), np.eye(16, 4, dtype=np.float32), "v1")
+    short = VisualStore(database, store.home, "v1 projected")
+    short.project_from(store, learned)
+    make = Maker()
+    summary = short.refresh(photos, make)
+    assert (make.made, summary.described) == (0, 0)
+    for pin, plain in store.read([*photos]).items():
+        projected = short.read([pin])[pin]
+        np.testing.assert_allclose(projected.crops, learned(plain.crops), atol=2e-3)
+        np.testing.assert_array_equal(projected.boxes, plain.boxes)
+    short.project_from(store, learned)
+    assert short.read([*photos]).keys() == photos.keys()

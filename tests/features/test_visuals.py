@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from experiments.world.scenes import draw_outfit
 from features.detector import load_detector
 from features.embedding import Embedder
 from features.images import Image
+from features.projection import Projection
 from features.visuals import PinVisual, VisualExtractor, VisualSettings
 
 
@@ -35,15 +38,16 @@ def test_one_record_per_image_in_order(visuals: list[PinVisual], images: list[Im
 
 def test_records_keep_their_promises(visuals: list[PinVisual], extractor: VisualExtractor) -> None:
     for v in visuals:
-        n, dimension = len(v.scores), len(v.whole)
+        n, dimension = len(v.scores), len(v.whole_crop)
         assert v.boxes.shape == (n, 4)
         assert v.crops.shape == v.padded.shape == (n, dimension)
         assert v.colours.shape == (n, 3)
         assert n <= extractor.settings.max_objects
         assert (np.diff(v.scores) <= 0).all()
         assert (v.scores >= extractor.settings.min_score).all()
-        np.testing.assert_allclose(np.linalg.norm(v.crops, axis=1), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(v.crops, axis=1), 1, rtol=1e-4)
         np.testing.assert_allclose(np.linalg.norm(v.whole), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.linalg.norm(v.whole_crop), 1, rtol=1e-4)
         assert ((v.area_shares > 0) & (v.area_shares <= 1)).all()
 
 
@@ -67,3 +71,30 @@ def test_the_version_follows_settings(extractor: VisualExtractor) -> None:
     assert version(padding=0.1) != extractor.feature_version
     with pytest.raises(ValueError, match="roi_align"):
         VisualSettings(pooling="mean")
+
+
+def test_given_boxes_are_described_as_found_ones(
+    visuals: list[PinVisual], extractor: VisualExtractor, images: list[Image]
+) -> None:
+    found = [extractor._keep(one) for one in extractor.detector.detect(images)]
+    for given, made in zip(extractor.describe(images, found), visuals, strict=True):
+        assert given.categories == made.categories
+        assert ((given.crops * made.crops).sum(axis=1) > 0.98).all()
+        assert (given.whole_crop * made.whole_crop).sum() > 0.98
+
+
+def test_a_projection_is_applied_to_objects_and_gives_another_version(
+    visuals: list[PinVisual], extractor: VisualExtractor, images: list[Image]
+) -> None:
+    size = visuals[0].whole_crop.shape[0]
+    matrix = np.random.default_rng(0).normal(size=(size, 8)).astype(np.float32)
+    learned = Projection(np.zeros(size, np.float32), matrix, extractor.features)
+    both = extractor.detector, extractor.embedder, extractor.settings
+    projecting = VisualExtractor(*both, learned)
+    assert projecting.plain_version == extractor.feature_version != projecting.feature_version
+    for short, plain in zip(projecting.extract(images), visuals, strict=True):
+        assert short.crops.shape == (len(plain.scores), 8)
+        np.testing.assert_allclose(short.whole_crop, learned(plain.whole_crop[None])[0], atol=0.02)
+        np.testing.assert_allclose(short.whole, plain.whole, atol=0.02)
+    with pytest.raises(ValueError, match="learned on"):
+        VisualExtractor(*both, dataclasses.replace(learned, learned_on="another"))
