@@ -304,6 +304,7 @@ def features_learn(
     out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
     date: Day, home: Home = HOME, db: Db = None, detector: DetectorName = "bundled",
     embedder: EmbedderName = "lite0", pooling: Pooling = "roi_align",
+    pins: Annotated[Path | None, typer.Option(help="Text file of the pins to learn from.")] = None,
 ) -> None:  # fmt: skip
     """Learn the projection of objects from the catalogue and from saves before a day.
 
@@ -319,7 +320,8 @@ def features_learn(
     database, recipe = opened(home, db), LearningRecipe()
     extractor = visual_extractor(detector, embedder, pooling, "none")
     store = VisualStore(database, home, extractor.feature_version)
-    objects = objects_of(database, store, date.date())
+    named = set(pins.read_text().split()) if pins else None
+    objects = objects_of(database, store, date.date(), named)
     with bars() as progress:
         learned = learn_projection(objects, extractor.features, recipe, progress)
     save_projection(learned, out, asdict(recipe) | {"before": str(date.date())})

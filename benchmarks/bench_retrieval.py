@@ -1,22 +1,25 @@
-"""Same-category retrieval: crops of objects against whole images, on products by their board.
+"""Which vectors find alike objects: street objects in the catalogue, products among products.
 
     python benchmarks/bench_retrieval.py --source FOLDER [--products 1500]
 
-Queries are objects in the hand-boxed photos of boxes_val.json, none of which was used in training;
-what is searched is the catalogue's product pins. A neighbour is right if its board's category is
-that of the query object. Whole images search with the photo that holds the object, so that every
-way has the same queries and the same right answers. Objects are those whose true box has a found
-box with an IoU of at least 0.5; `true box` crops use the true one, the rest the found one.
+Street queries are objects in the hand-boxed photos of boxes_val.json, searched in product pins; a
+neighbour is right if its board's category is that of the query object. `true` pools the true box,
+`found` the found box that overlaps it by an IoU of at least 0.5; whole images search with the photo
+that holds the object. Product queries are products whose title names a colour, searched among the
+others; a neighbour is right if it has the category and the title's colour. Neither the photos nor
+the products (every other pin of a board) were learned from.
 """
 
 import argparse
 import json
-import tempfile
+import re
 import time
-from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import numpy as np
+import pandas as pd
 from machine import machine
 from numpy.typing import NDArray
 
@@ -26,20 +29,18 @@ from features.detector import Detections, load_detector
 from features.embedding import Embedder
 from features.images import load_image
 from features.neighbours import nearest
-from features.store import VisualStore
+from features.projection import load_projection
 from features.visuals import PinVisual, VisualExtractor, VisualSettings
-from sql.database import open_database
 
-GARMENT_BOARDS = {
-    "tshirts": "top", "shirts": "top", "tops": "top", "sweaters": "top", "sweatshirts": "top",
-    "trousers": "pants", "jeans": "pants", "track pants": "pants", "leggings": "pants",
-    "jackets": "outerwear", "dresses": "dress", "skirts": "skirt", "shorts": "shorts",
-    "scarves": "scarf", "mufflers": "scarf", "stoles": "scarf", "hat": "hat",
-    "duffel bag": "bag", "messenger bag": "bag",
-}  # fmt: skip
-CATEGORY = {**BOARDS, **GARMENT_BOARDS}
 MATCH = 0.5
+BATCH = 16
+COLOURS = (
+    "navy blue", "black", "white", "blue", "brown", "grey", "red", "green", "pink", "purple",
+    "silver", "yellow", "beige", "gold", "olive", "orange", "cream", "maroon", "tan",
+)  # fmt: skip
 Vectors = NDArray[np.float32]
+Truth = dict[str, Detections]
+Search = Callable[[Vectors, Vectors, int], NDArray[np.int64]]
 
 
 def main() -> None:
@@ -47,127 +48,156 @@ def main() -> None:
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--products", type=int, default=1500)
     options = parser.parse_args()
-    source: Path = options.source
-    with tempfile.TemporaryDirectory() as home:
-        database = open_database(Path(home) / "related_pins.db")
-        database.upgrade()
-        photos, truth = true_objects(source / "boxes_val.json")
-        products = spread_products(source, options.products)
-        files = {name: source / name for name in (*photos, *products)}
-        print(machine("torch", "timm", "faiss-cpu"))
-        detector, embedder = load_detector(), Embedder()
-        visuals: dict[str, dict[str, PinVisual]] = {}
-        for pooling in ("crop", "roi_align"):
-            extractor = VisualExtractor(detector, embedder, VisualSettings(pooling=pooling))
-            store = VisualStore(database, Path(home), extractor.feature_version)
-            started = time.perf_counter()
-            store.refresh(files, extractor.extract)
-            milliseconds = 1000 * (time.perf_counter() - started) / len(files)
-            visuals[pooling] = store.read(list(files))
-            dimension = len(next(iter(visuals[pooling].values())).whole)
-            print(f"{pooling}: {milliseconds:.0f} ms per image, {2 * dimension} bytes per object")
-        given = VisualExtractor(detector, embedder)
-        report(visuals, true_crops(given, source, photos, truth), truth, products)
+    print(machine("torch", "timm", "faiss-cpu"))
+    truth = true_objects(options.source / "boxes_val.json")
+    products = spread_products(options.source, options.products)
+    n_objects, n_coloured = sum(len(t.scores) for t in truth.values()), products["colour"].count()
+    print(f"{len(truth)} photos, {n_objects} objects")
+    print(f"{len(products)} products, {n_coloured} with a colour")
+    print(f"{'':34}  ms/  bytes/  category: true     found      category and colour")
+    print(f"{'':34}photo  object     at 1  at 10  at 1  at 10   at 1  at 10")
+    detector, embedder = load_detector(), Embedder()
+    for pooling, padding in (("crop", 0.1), ("crop", 0.25), ("roi_align", 0.25)):
+        settings = VisualSettings(pooling=pooling, padding=padding)
+        extractor = VisualExtractor(detector, embedder, settings)
+        started = time.perf_counter()
+        found = extracted(extractor, options.source, [*truth, *products["image"]])
+        milliseconds = 1000 * (time.perf_counter() - started) / len(found)
+        given = described(extractor, options.source, truth)
+        name = f"{pooling}, {embedder.name}" if pooling == "crop" else "roi_align"
+        if pooling == "crop" and padding == 0.1:
+            line("whole image, lite0", found, given, truth, products, "whole", milliseconds)
+            line(f"{name}, tight", found, given, truth, products, "crops", milliseconds)
+        if pooling == "crop":
+            line(f"{name}, {padding:.0%} context", found, given, truth, products, "padded",
+                 milliseconds)  # fmt: skip
+            continue
+        learned = load_projection()
+        short, short_given = (
+            {name: visual.projected(learned) for name, visual in some.items()}
+            for some in (found, given)
+        )
+        for what, some, exact in (("", found, given), (", learned", short, short_given)):
+            line(f"roi_align{what}, tight", some, exact, truth, products, "crops", milliseconds)
+            line(f"roi_align{what}, 25% context", some, exact, truth, products, "padded",
+                 milliseconds)  # fmt: skip
+        line("roi_align, learned, tight, binary", short, short_given, truth, products, "crops",
+             milliseconds, hamming)  # fmt: skip
 
 
-def true_objects(path: Path) -> tuple[list[str], dict[str, list[tuple[str, list[float]]]]]:
-    """Photos, and the (category, xyxy box) of each object by photo."""
+def true_objects(path: Path) -> Truth:
+    """The true boxes by photo, as if they were found."""
     coco = json.loads(path.read_text())
     names = {category["id"]: category["name"] for category in coco["categories"]}
-    photos = {image["id"]: image["file_name"] for image in coco["images"]}
-    found: dict[str, list[tuple[str, list[float]]]] = {name: [] for name in photos.values()}
-    for row in coco["annotations"]:
-        x, y, width, height = row["bbox"]
-        box = [x, y, x + width, y + height]
-        found[photos[row["image_id"]]].append((names[row["category_id"]], box))
-    return list(found), found
-
-
-def spread_products(source: Path, n: int) -> dict[str, str]:
-    """Image -> category of n products, spread evenly over the catalogue; none seen in training."""
-    import pyarrow.parquet as pq
-
-    rows = pq.read_table(source / "pins.parquet", columns=["pin_id", "image", "board"]).to_pylist()
-    unseen = []
-    for board in sorted(CATEGORY):
-        pins = sorted((row["pin_id"], row["image"]) for row in rows if row["board"] == board)
-        unseen += [(image, CATEGORY[board]) for _, image in pins[1::2]]
-    picked = np.linspace(0, len(unseen) - 1, min(n, len(unseen))).astype(int)
-    return dict(unseen[row] for row in picked)
-
-
-def true_crops(
-    extractor: VisualExtractor,
-    source: Path,
-    photos: list[str],
-    truth: dict[str, list[tuple[str, list[float]]]],
-) -> dict[str, PinVisual]:
-    crops = {}
-    for photo in photos:
-        image = load_image(source / photo)
-        boxes = np.array([box for _, box in truth[photo]], dtype=np.float32).reshape(-1, 4)
-        labels = tuple(category for category, _ in truth[photo])
+    rows = pd.DataFrame(coco["annotations"])
+    truth = {}
+    for image in coco["images"]:
+        mine = rows[rows["image_id"] == image["id"]]
+        boxes = np.array(mine["bbox"].tolist(), dtype=np.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        labels = tuple(names[number] for number in mine["category_id"])
         scores = np.ones(len(boxes), dtype=np.float32)
-        given = Detections(boxes, scores, labels, image.width, image.height)
-        (crops[photo],) = extractor.describe([image], [given])
-    return crops
+        size = image["width"], image["height"]
+        truth[image["file_name"]] = Detections(boxes, scores, labels, *size)
+    return truth
 
 
-def report(
-    visuals: dict[str, dict[str, PinVisual]],
-    from_truth: dict[str, PinVisual],
-    truth: dict[str, list[tuple[str, list[float]]]],
-    products: dict[str, str],
+def spread_products(source: Path, n: int) -> pd.DataFrame:
+    """image, category and colour (or None) of n products, spread over the catalogue."""
+    pins = pd.read_parquet(source / "pins.parquet").sort_values("pin_id")
+    boards = [pins[pins["board"] == board].iloc[1::2] for board in sorted(BOARDS)]
+    unseen = pd.concat(boards)
+    rows = unseen.iloc[np.linspace(0, len(unseen) - 1, min(n, len(unseen))).astype(int)]
+    colours = rows["title"].str.extract(rf"\b({'|'.join(COLOURS)})\b", flags=re.IGNORECASE)[0]
+    return pd.DataFrame({
+        "image": rows["image"], "category": rows["board"].map(BOARDS), "colour": colours.str.lower()
+    }).reset_index(drop=True)  # fmt: skip
+
+
+def extracted(extractor: VisualExtractor, source: Path, files: list[str]) -> dict[str, PinVisual]:
+    found = {}
+    for start in range(0, len(files), BATCH):
+        part = files[start : start + BATCH]
+        visuals = extractor.extract([load_image(source / file) for file in part])
+        found |= dict(zip(part, visuals, strict=True))
+    return found
+
+
+def described(extractor: VisualExtractor, source: Path, truth: Truth) -> dict[str, PinVisual]:
+    return {
+        file: extractor.describe([load_image(source / file)], [boxes])[0]
+        for file, boxes in truth.items()
+    }
+
+
+def hamming(shelf: Vectors, queries: Vectors, k: int) -> NDArray[np.int64]:
+    """Rows of the k nearest by the signs of the numbers, a bit each."""
+    index = faiss.IndexBinaryFlat(shelf.shape[1])
+    index.add(np.packbits(shelf > 0, axis=1))
+    return np.asarray(index.search(np.packbits(queries > 0, axis=1), k)[1])
+
+
+def line(
+    name: str,
+    found: dict[str, PinVisual],
+    given: dict[str, PinVisual],
+    truth: Truth,
+    products: pd.DataFrame,
+    way: str,
+    milliseconds: float,
+    search: Search = lambda shelf, queries, k: nearest(shelf, queries, k)[1],
 ) -> None:
-    crop, pooled = visuals["crop"], visuals["roi_align"]
-    answers = np.array(list(products.values()))
-    asked = [
-        (photo, number, match)
-        for photo, objects in truth.items()
-        for number, (category, box) in enumerate(objects)
-        if category in set(answers) and (match := matching(crop[photo], box)) is not None
-    ]
-    wanted = np.array([truth[photo][number][0] for photo, number, _ in asked])
-    n_all = sum(category in set(answers) for objects in truth.values() for category, _ in objects)
-    print(f"{len(asked)} of {n_all} objects found in {len(truth)} photos; {len(products)} products")
-    ways: dict[str, tuple[list[Vectors], list[Vectors]]] = {
-        "whole image": (
-            [crop[p].whole for p, _, _ in asked], [crop[p].whole for p in products]),
-        "tight crop, true box": (
-            [from_truth[p].crops[n] for p, n, _ in asked],
-            [dominant(crop[p], "crops") for p in products]),
-        "tight crop": (
-            [crop[p].crops[m] for p, _, m in asked],
-            [dominant(crop[p], "crops") for p in products]),
-        "padded crop": (
-            [crop[p].padded[m] for p, _, m in asked],
-            [dominant(crop[p], "padded") for p in products]),
-        "roi_align, whole": (
-            [pooled[p].whole for p, _, _ in asked], [pooled[p].whole for p in products]),
-        "roi_align, box": (
-            [pooled[p].crops[m] for p, _, m in asked],
-            [dominant(pooled[p], "crops") for p in products]),
-    }  # fmt: skip
-    print(f"{'same category':22} {'at 1':>6} {'at 10':>6}   at 1 by category of the query object")
-    for name, (queries, shelf) in ways.items():
-        right = answers[nearest(np.stack(shelf), np.stack(queries), 10)[1]] == wanted[:, None]
-        by_category = "  ".join(
-            f"{category} {right[wanted == category, 0].mean():.2f}"
-            for category, _ in Counter(wanted).most_common()
-        )
-        print(f"{name:22} {right[:, 0].mean():6.3f} {right.mean():6.3f}   {by_category}")
+    """Prints one row of the table."""
+    shelf = np.stack([product_vector(found[image], way) for image in products["image"]])
+    categories = products["category"].to_numpy()
+    scores = []
+    for boxes in ("true", "found"):
+        asked = queries_of(found, given, truth, way, boxes, set(categories))
+        rows = search(shelf, np.stack([vector for vector, _ in asked]), 10)
+        right = categories[rows] == np.array([category for _, category in asked])[:, None]
+        scores += [right[:, 0].mean(), right.mean()]
+    rows = search(shelf, shelf, 11)
+    rows = np.stack([row[row != own][:10] for own, row in enumerate(rows)])
+    named = products["colour"].notna().to_numpy()
+    both = (products["category"] + " " + products["colour"].fillna("?")).to_numpy()
+    right = (both[rows] == both[:, None])[named]
+    scores += [right[:, 0].mean(), right.mean()]
+    size = shelf.shape[1] // 8 if search is hamming else 2 * shelf.shape[1]
+    numbers = "  ".join(f"{score:.3f}" for score in scores)
+    print(f"{name:34}{milliseconds:5.0f}  {size:6}    {numbers}")
 
 
-def matching(visual: PinVisual, box: list[float]) -> int | None:
-    """Number of the found object that overlaps a true box best, if by an IoU of at least 0.5."""
-    overlap = iou(np.array(box, dtype=np.float32), visual.boxes)
-    return int(overlap.argmax()) if len(overlap) and overlap.max() >= MATCH else None
+def queries_of(
+    found: dict[str, PinVisual],
+    given: dict[str, PinVisual],
+    truth: Truth,
+    way: str,
+    boxes: str,
+    categories: set[str],
+) -> list[tuple[Vectors, str]]:
+    """(vector, category) of each object of the photos, from its true or its found box."""
+    asked = []
+    for photo, objects in truth.items():
+        for number, (category, box) in enumerate(zip(objects.labels, objects.boxes, strict=True)):
+            visual, row = given[photo], number
+            if boxes == "found":
+                visual = found[photo]
+                overlap = iou(box, visual.boxes)
+                if not len(overlap) or overlap.max() < MATCH:
+                    continue
+                row = int(overlap.argmax())
+            if category in categories:
+                whole = way == "whole"
+                asked.append((visual.whole if whole else getattr(visual, way)[row], category))
+    return asked
 
 
-def dominant(visual: PinVisual, way: str) -> Vectors:
-    """The dominant object's vector, or the whole image's where there is no object."""
+def product_vector(visual: PinVisual, way: str) -> Vectors:
+    """The dominant object's vector, or the whole image's where there is none."""
+    if way == "whole":
+        return visual.whole
     vectors: Vectors = getattr(visual, way)
-    return visual.whole if visual.dominant is None else vectors[visual.dominant]
+    return visual.whole_crop if visual.dominant is None else vectors[visual.dominant]
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ def main() -> None:
 
 
 def compare(files: Sequence[Path], rounds: int) -> None:
-    crop = VisualExtractor(load_detector(), Embedder())
+    crop = VisualExtractor(load_detector(), Embedder(), VisualSettings(pooling="crop"))
     pooled = VisualExtractor(crop.detector, crop.embedder, VisualSettings(pooling="roi_align"))
 
     def ours(extractor: VisualExtractor) -> list[PinVisual]:

@@ -1,6 +1,7 @@
 """What the projection learns from: objects of all pins, and the pairs that people engaged with."""
 
 import datetime as dt
+from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
@@ -21,8 +22,12 @@ GROUP BY 1, 2 HAVING COUNT(*) >= :least
 """
 
 
-def objects_of(database: Database, store: VisualStore, before: dt.date) -> Objects:
+def objects_of(
+    database: Database, store: VisualStore, before: dt.date, pins: Collection[str] | None = None
+) -> Objects:
     """Every sure object of the store's pins, and pairs of them whose pins were saved together.
+
+    pins: which to learn from, all where None.
 
     A pin with a single object lends it its board as family. Of a pair of pins that people saved
     from at least twice before the day, the two objects of one category that are most alike are
@@ -30,7 +35,8 @@ def objects_of(database: Database, store: VisualStore, before: dt.date) -> Objec
     """
     rows = database.read("SELECT pin_id, board FROM pins ORDER BY pin_id").to_pandas()
     boards = dict(zip(rows["pin_id"], pd.factorize(rows["board"])[0], strict=True))
-    visuals = store.read(rows["pin_id"].tolist())
+    wanted = rows["pin_id"] if pins is None else rows["pin_id"][rows["pin_id"].isin(list(pins))]
+    visuals = store.read(wanted.tolist())
     kept = {pin: np.flatnonzero(v.scores >= LEAST_SCORE) for pin, v in visuals.items()}
     first = dict(zip(kept, np.cumsum([0, *(len(k) for k in kept.values())]), strict=False))
     if not any(len(rows) for rows in kept.values()):
