@@ -28,7 +28,7 @@ def by_hand(q: int, c: int) -> dict[str, float]:
     same = [(i, j, s) for i, j, s in pairs if query.categories[i] == candidate.categories[j]]
 
     def side(visual, vectors):
-        return visual.whole if visual.dominant is None else vectors[visual.dominant]
+        return visual.whole_crop if visual.dominant is None else vectors[visual.dominant]
 
     def colour(i, j):
         return float(np.linalg.norm(query.colours[i] - candidate.colours[j]))
@@ -42,6 +42,7 @@ def by_hand(q: int, c: int) -> dict[str, float]:
     per_object = {i: best([s for k, _, s in pairs if k == i]) for i, _, _ in pairs}
     return {
         "whole_cosine": float(query.whole @ candidate.whole),
+        "whole_crop_cosine": float(query.whole_crop @ candidate.whole_crop),
         "crop_cosine": float(side(query, query.crops) @ side(candidate, candidate.crops)),
         "padded_crop_cosine": float(side(query, query.padded) @ side(candidate, candidate.padded)),
         "query_has_object": has_q,
@@ -121,3 +122,10 @@ def test_all_interest_on_one_object_gives_that_object() -> None:
     np.testing.assert_allclose(found["interest_same_category"], [[0.8, 0], [0.4, 0]], rtol=1e-5)
     np.testing.assert_allclose(found["query_interest_max"], [[0.8, 0.8], [0.4, 0.4]], rtol=1e-5)
     assert found["query_n_croppers"].tolist() == [[7, 7], [7, 7]]
+    colour = np.linalg.norm(VISUALS[0].colours[1] - VISUALS[1].colours[0])
+    np.testing.assert_allclose(
+        found["interest_look_match"][0], [0.8 * max(shoes[0], 0), 0], rtol=1e-5, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        found["interest_colour_match"][0], [0.8 * np.exp(-colour / 20), 0], rtol=1e-5, atol=1e-6
+    )
