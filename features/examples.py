@@ -125,8 +125,9 @@ def augmented(
     if dice.random() < variety.crop_share:
         enlarge = math.inf
         photo, boxes, labels = cropped(photo, boxes, labels, dice)
-    size = scaled_size(*photo.shape[:2], short_side, variety.long_side, enlarge)
-    scale = np.array([size[1] / photo.shape[1], size[0] / photo.shape[0]] * 2, dtype=np.float32)
+    height, width = photo.shape[:2]
+    size = scaled_size(height, width, short_side, variety.long_side, enlarge)
+    scale = np.array([size[1] / width, size[0] / height] * 2, dtype=np.float32)
     boxes = boxes * scale
     pixels = to_input(photo, size)
     if dice.random() < 0.5:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -22,7 +22,8 @@ SCHEMA = "1"
 class VisualSettings:
     """What a PinVisual's numbers depend on, beside the detector's and the embedder's weights.
 
-    min_score: objects below it are dropped. max_objects: kept per image, best scores first.
+    min_score: objects below it are dropped, where the detector has no threshold for their
+    category. max_objects: kept per image, best scores first.
     padding: context around a padded crop, share of the box per side. pooling: 'crop' embeds the
     pixels of each box; 'roi_align' pools the detector's own feature map, in the same pass.
     """
@@ -80,6 +81,24 @@ def dominance(scores: NDArray[np.float32], area_shares: NDArray[np.float64]) -> 
     return np.asarray(scores * np.sqrt(area_shares))
 
 
+def worth_keeping(
+    found: Detections, thresholds: Mapping[str, float], settings: VisualSettings
+) -> Detections:
+    """The detections that reach the threshold of their category, or else the least score, as many
+    as the settings allow, by falling score."""
+    scores = [thresholds.get(label, settings.min_score) for label in found.labels]
+    rows = np.flatnonzero(found.scores >= scores)[: settings.max_objects]
+    return Detections(
+        boxes=found.boxes[rows],
+        scores=found.scores[rows],
+        labels=tuple(found.labels[row] for row in rows),
+        width=found.width,
+        height=found.height,
+        pooled=None if found.pooled is None else found.pooled[rows],
+        pooled_whole=found.pooled_whole,
+    )
+
+
 class VisualExtractor:
     """Makes PinVisuals from images with one detector and one embedder.
 
@@ -114,16 +133,7 @@ class VisualExtractor:
         ]
 
     def _keep(self, found: Detections) -> Detections:
-        rows = np.flatnonzero(found.scores >= self.settings.min_score)[: self.settings.max_objects]
-        return Detections(
-            boxes=found.boxes[rows],
-            scores=found.scores[rows],
-            labels=tuple(found.labels[row] for row in rows),
-            width=found.width,
-            height=found.height,
-            pooled=None if found.pooled is None else found.pooled[rows],
-            pooled_whole=found.pooled_whole,
-        )
+        return worth_keeping(found, self.detector.settings.thresholds, self.settings)
 
     def _pooled(self, images: Sequence[Image], found: Sequence[Detections]) -> list[PinVisual]:
         visuals = []
