@@ -148,9 +148,7 @@ def evaluate(
             found.settings.thresholds, VisualSettings().min_score,
         )  # fmt: skip
         print(f"{len(drawn)} pictures of the worst photos: {failures}")
-    print(
-        f"Next: related-pins detector thresholds --boxes {boxes} --photos {folder} --detector FILE"
-    )
+    print("Next: related-pins detector evaluate-products --source DIR")
 
 
 @app.command()

@@ -105,7 +105,7 @@ def summary(scoring: COCOeval) -> Evaluation:
     truth = [row for row in scoring.cocoGt.dataset["annotations"] if not row.get("iscrowd")]
     by_category, by_size = {}, {}
     for column, category in enumerate(scoring.params.catIds):
-        boxes = sum(row["category_id"] == category for row in truth)
+        boxes = sum(row["category_id"] == int(category) for row in truth)
         if boxes:
             seen = precision[:, :, column, 0]
             name = scoring.cocoGt.cats[category]["name"]

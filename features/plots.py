@@ -31,7 +31,7 @@ def draw_losses(losses: Sequence[Mapping[str, float]], path: Path) -> None:
 def draw_scores(reliability: Reliability, curves: Mapping[str, Curve], path: Path) -> None:
     """Writes a picture: left the reliability of the scores, right precision over recall of the
     categories with the most boxes, ten at most."""
-    figure = Figure(figsize=(11, 5), layout="constrained")
+    figure = Figure(figsize=(12, 5), layout="constrained")
     _draw_reliability(figure.add_subplot(1, 2, 1), reliability)
     _draw_curves(figure.add_subplot(1, 2, 2), curves)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,5 +57,5 @@ def _draw_curves(axes: Axes, curves: Mapping[str, Curve]) -> None:
         axes.plot(curve.recall, curve.precision, drawstyle="steps-pre", label=label)
     axes.set(xlabel="recall", ylabel="precision at IoU 0.5", xlim=(0, 1), ylim=(0, 1.02))
     axes.set_title("By category (true boxes)")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     axes.grid(alpha=0.3)

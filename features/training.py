@@ -79,9 +79,11 @@ def train(
     the files; without it, from ImageNet. device: 'cpu', 'cuda', or None for CUDA where there is
     one. An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on
     from there, and ends as one that was not.
-    Raises ValueError where there are no boxes, `start` does not fit, or the checkpoint is of
-    another training.
+    Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
+    the checkpoint is of another training.
     """
+    if Path(out).suffix != ".safetensors":
+        raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
     recipe = recipe or Recipe()
     if recipe.frozen is None:
         recipe = replace(recipe, frozen=FIRST_LAYERS.get(architecture, ()))
