@@ -205,6 +205,10 @@ def thresholds(
     with _photos_bar("thresholds") as bar:
         matches = matched(found, boxes, photos or boxes.parent, everyday=everyday, on_photo=bar)
     chosen = thresholds(matches, precision, least)
+    if not chosen:
+        raise ValueError(
+            f"No score has {least} detections of which {precision:.0%} are right; ask for less."
+        )
     write_thresholds(path, chosen)
     _print_thresholds(matches, chosen)
     print(f"Written: {path.with_suffix('.json')}")

@@ -32,7 +32,8 @@ class Evaluation:
 
     ap: mean over categories and IoU .50 to .95. ap50, ap75: at one IoU. by_category: name ->
     (ap, ap50, boxes), for categories with boxes. by_size: 'small' (area below 32 x 32 pixels of the
-    original), 'medium' or 'large' (from 96 x 96) -> the same, for sizes with boxes.
+    original), 'medium' or 'large' (from 96 x 96) -> the same, for sizes with boxes; a box on a
+    border counts on both sides.
     """
 
     ap: float
