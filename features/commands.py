@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from features.matches import Matches
     from features.products import Share
 
-app = typer.Typer(
-    no_args_is_help=True, help="The detector: train, evaluate, choose thresholds."
-)  # fmt: skip
+app = typer.Typer(no_args_is_help=True, help="The detector: train, evaluate, choose thresholds.")
 
 _BOXES_HELP = "COCO file of boxes; may be given again, each with its --photos."
 _PHOTOS_HELP = (
@@ -28,7 +26,6 @@ _PHOTOS_HELP = (
 )
 _DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
 _DEVICE_HELP = "cpu or cuda [default: cuda where there is one]"
-_OUT_HELP = "File.safetensors to write."
 Boxes = Annotated[Path, typer.Option(help="COCO file of true boxes.")]
 Photos = Annotated[
     Path | None,
@@ -36,7 +33,7 @@ Photos = Annotated[
 ]
 DetectorName = Annotated[str, typer.Option(help=_DETECTOR_HELP)]
 Device = Annotated[str | None, typer.Option(help=_DEVICE_HELP)]
-Out = Annotated[Path, typer.Option(help=_OUT_HELP)]
+Out = Annotated[Path, typer.Option(help="File.safetensors to write.")]
 Source = Annotated[Path, typer.Option(help="Folder in the input contract.")]
 AsJson = Annotated[Path | None, typer.Option("--json", help="File for all numbers, as JSON.")]
 

@@ -10,7 +10,7 @@ from PIL import Image as pil
 from PIL import ImageDraw
 
 from features.images import load_image
-from features.matches import Boxes, Matches
+from features.matches import Matches
 from features.picture import draw_objects
 
 DASH = 8
@@ -71,22 +71,19 @@ def _picture(
     missed: NDArray[np.bool_],
 ) -> pil.Image:
     found, true = matches.found, matches.true
+    here = np.flatnonzero(true.photo == photo)
+    pen = ImageDraw.Draw(image)
+    for box in true.box[here]:
+        _dashed(pen, box)
     rows = np.flatnonzero(kept & (found.photo == photo))
-    drawn = draw_objects(
-        image, found.box[rows], _names(matches, found, rows), found.score[rows].tolist()
-    )
+    names = [matches.categories[category] for category in found.category[rows]]
+    drawn = draw_objects(image, found.box[rows], names, found.score[rows].tolist())
     pen = ImageDraw.Draw(drawn)
-    for row in np.flatnonzero(true.photo == photo):
-        _dashed(pen, true.box[row])
-        if missed[row]:
-            x, y = true.box[row, 0] + 4, true.box[row, 3] - 16
-            text = f"missed {matches.categories[true.category[row]]}"
-            pen.text((x, y), text, fill="white", stroke_width=2, stroke_fill="black", font_size=14)
+    for row in here[missed[here]]:
+        place = (true.box[row, 0] + 4, true.box[row, 3] - 16)
+        text = f"missed {matches.categories[true.category[row]]}"
+        pen.text(place, text, fill="white", stroke_width=2, stroke_fill="black", font_size=14)
     return drawn
-
-
-def _names(matches: Matches, boxes: Boxes, rows: NDArray[np.int64]) -> list[str]:
-    return [matches.categories[category] for category in boxes.category[rows]]
 
 
 def _dashed(pen: ImageDraw.ImageDraw, box: NDArray[np.float64]) -> None:

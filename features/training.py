@@ -82,8 +82,7 @@ def train(
     Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
     the checkpoint is of another training.
     """
-    if Path(out).suffix != ".safetensors":
-        raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
+    _check_suffix(out)
     recipe = recipe or Recipe()
     if recipe.frozen is None:
         recipe = replace(recipe, frozen=FIRST_LAYERS.get(architecture, ()))
@@ -131,6 +130,7 @@ def train_bundled(
     boxes_train.json. scenes: drawn scenes' boxes.json and photos, as `related-pins sample` writes.
     everyday: a COCO file boxes_train.json and its photos.
     """
+    _check_suffix(out)
     teacher, out = load_detector(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = json.loads((scenes / "boxes.json").read_text())
@@ -149,6 +149,11 @@ def train_bundled(
     for file, _ in coco_files[1:]:
         file.unlink()
     return out
+
+
+def _check_suffix(out: Path) -> None:
+    if Path(out).suffix != ".safetensors":
+        raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
 
 
 def _categories(coco_files: CocoFiles, start: Path | None) -> tuple[str, ...]:

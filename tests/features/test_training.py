@@ -4,6 +4,8 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image as pil
@@ -15,23 +17,23 @@ from features.evaluation import evaluate
 from features.examples import Example, Variety, augmented, batches, cropped, read_coco
 from features.faster_rcnn import FIRST_LAYERS, Settings, faster_rcnn
 from features.images import load_image
-from features.training import Recipe, categories_of, scaled, train
+from features.training import Recipe, categories_of, scaled, train, train_bundled
 
 SMALL = Variety(short_sides=(96, 128), long_side=160, crop_share=0.3)
 
 
 def squares(folder: Path, photos: int, names: tuple[str, ...] = ("red", "blue")) -> Path:
-    """Photos of one red and one blue square each, with their boxes."""
+    """Photos of one red and one blue square each, with their boxes under two names."""
     rng = np.random.default_rng(4)
-    colours = {"red": (210, 30, 30), "blue": (30, 30, 210)}
+    colours = ((210, 30, 30), (30, 30, 210))
     images, annotations = [], []
     for number in range(1, photos + 1):
         photo = pil.new("RGB", (128, 112 if number % 2 else 128), (190, 190, 180))
-        for category, name in enumerate(names, start=1):
+        for category, colour in enumerate(colours, start=1):
             side = int(rng.integers(28, 50))
             x = (category - 1) * 64 + int(rng.integers(0, 64 - side))
             y = int(rng.integers(0, 112 - side))
-            photo.paste(colours[name], (x, y, x + side, y + side))
+            photo.paste(colour, (x, y, x + side, y + side))
             annotations.append({
                 "id": len(annotations) + 1, "image_id": number, "category_id": category,
                 "bbox": [x, y, side, side], "area": side * side, "iscrowd": 0,
@@ -125,6 +127,27 @@ def test_first_layers_stay_and_others_move(architecture: str, tmp_path: Path) ->
     detector = load_detector(out, "cpu")
     assert detector.categories == settings.categories
     assert len(detector.detect([load_image(tmp_path / "1.png")])) == 1
+
+
+def test_the_bundled_detector_is_trained_on_four_sources(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("fashion", "scenes", "everyday")]
+    pairs = [("bag", "hat"), ("lamp", "rug"), ("chair", "vase")]
+    for folder, names in zip(folders, pairs, strict=True):
+        folder.mkdir()
+        squares(folder, 2, names).rename(folder / "boxes_train.json")
+    fashion, scenes, everyday = folders
+    (scenes / "boxes_train.json").rename(scenes / "boxes.json")
+    pins = [{"pin_id": f"p{n}", "image": "1.png", "board": board}
+            for n, board in enumerate(["caps", "shirts", "outfits"])]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(pins), fashion / "pins.parquet")
+    recipe = scaled(Recipe(epochs=1, batch_size=4, warm_up_steps=1), 64)
+    out = train_bundled(fashion, scenes, everyday, tmp_path / "out" / "again.safetensors", recipe)
+    described = json.loads(out.with_suffix(".json").read_text())
+    # Every fourth scene, and of the pins those on a board of products.
+    assert described["recipe"]["photos"] == 2 + 1 + 2 + 2
+    assert described["recipe"]["start"] == "detector.safetensors"
+    assert tuple(described["settings"]["categories"]) == load_detector().categories
+    assert len(list(out.parent.iterdir())) == 3
 
 
 def test_training_goes_on_only_from_weights_that_know_the_categories(tmp_path: Path) -> None:
