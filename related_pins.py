@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from features.commands import app as detector_app
+
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ features_app = typer.Typer(invoke_without_command=True)
 sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describe, query.")
 app.add_typer(features_app, name="features")
 app.add_typer(sql_app, name="sql")
+app.add_typer(detector_app, name="detector")
 
 _HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
 _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."

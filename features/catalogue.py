@@ -43,21 +43,31 @@ def catalogue_boxes(
     white; a garment that may be worn by a model (WORN) by what `detect` finds of its part of the
     body, and what else it is sure of is boxed too.
     """
+    photos = []
+    for board, name in product_photos(fashion, per_board, held_out=held_out):
+        image = load_image(fashion / name)
+        if board in LYING:
+            objects: list[tuple[str, Box]] = [
+                (LYING[board], box) for box in foreground_boxes(image.pixels)
+            ]
+        else:
+            objects = worn_boxes(image, WORN[board], detect([image])[0])
+        photos.append((name, image.width, image.height, objects))
+    return coco_file(photos, list(dict.fromkeys(BOARDS.values())))
+
+
+def product_photos(fashion: Path, per_board: int, *, held_out: bool) -> list[tuple[str, str]]:
+    """(board, file name) of up to `per_board` product pins per board: the first, third, ... by
+    pin_id, or with held_out the pins in between."""
     columns = ["pin_id", "image", "board"]
     pins = pq.read_table(fashion / "pins.parquet", columns=columns).to_pandas()
-    photos = []
-    for board in BOARDS:
-        rows = pins[pins["board"] == board].sort_values("pin_id")[int(held_out) :: 2]
-        for name in rows["image"].head(per_board):
-            image = load_image(fashion / name)
-            if board in LYING:
-                objects: list[tuple[str, Box]] = [
-                    (LYING[board], box) for box in foreground_boxes(image.pixels)
-                ]
-            else:
-                objects = worn_boxes(image, WORN[board], detect([image])[0])
-            photos.append((name, image.width, image.height, objects))
-    return coco_file(photos, list(dict.fromkeys(BOARDS.values())))
+    return [
+        (board, name)
+        for board in BOARDS
+        for name in pins[pins["board"] == board]
+        .sort_values("pin_id")["image"][int(held_out) :: 2]
+        .head(per_board)
+    ]
 
 
 def worn_boxes(image: Image, category: str, found: Detections) -> list[tuple[str, Box]]:

@@ -218,7 +218,7 @@ def load_detector(name_or_path: str | Path = "bundled", device: str | None = Non
 
     'bundled' (no download); torchvision's 'fasterrcnn_resnet50_fpn_v2' or
     'fasterrcnn_resnet50_fpn' with COCO weights; or a .safetensors written by `save_detector`
-    ('lite0' or 'resnet101_fpn', as its .json says). device: 'cpu', 'cuda', or None for CUDA where
+    (of the architecture that its .json says). device: 'cpu', 'cuda', or None for CUDA where
     there is one.
     Raises FileNotFoundError where the weights are missing or cannot be downloaded, ValueError
     where they do not fit.
@@ -228,7 +228,7 @@ def load_detector(name_or_path: str | Path = "bundled", device: str | None = Non
     if str(name_or_path) == "resnet101_fpn":
         raise FileNotFoundError(
             "torchvision publishes no detection weights for 'resnet101_fpn': train it with "
-            "features.training.train(..., architecture='resnet101_fpn') and give the file."
+            "`related-pins detector train --architecture resnet101_fpn` and give the file."
         )
     path = BUNDLED if str(name_or_path) == "bundled" else Path(name_or_path)
     if not (path.is_file() and path.with_suffix(".json").is_file()):

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from features.detector import Detections
 from features.images import Image, load_image
 
 Detect = Callable[[Sequence[Image]], Sequence[Detections]]
+Coco = dict[str, Any]
+Results = list[dict[str, Any]]
+OnPhoto = Callable[[int, int], object]
+SIZES = ("small", "medium", "large")
+WARM_UP = 3
 
 
 @dataclass(frozen=True)
@@ -25,13 +31,16 @@ class Evaluation:
     """COCO's average precision (https://cocodataset.org/#detection-eval), 0 to 1.
 
     ap: mean over categories and IoU .50 to .95. ap50, ap75: at one IoU. by_category: name ->
-    (ap, ap50, boxes), for categories with boxes.
+    (ap, ap50, boxes), for categories with boxes. by_size: 'small' (area below 32 x 32 pixels of the
+    original), 'medium' or 'large' (from 96 x 96) -> the same, for sizes with boxes; a box on a
+    border counts on both sides.
     """
 
     ap: float
     ap50: float
     ap75: float
     by_category: dict[str, tuple[float, float, int]]
+    by_size: dict[str, tuple[float, float, int]]
 
 
 @dataclass(frozen=True)
@@ -48,33 +57,106 @@ def evaluate(detect: Detect, coco_json: Path, folder: Path, batch_size: int = 8)
     Categories are matched by name; detections of categories the file does not know are left out.
     """
     coco = json.loads(Path(coco_json).read_text())
+    return summary(scored(coco, results(detect, coco, folder, batch_size)))
+
+
+def results(
+    detect: Detect,
+    coco: Coco,
+    folder: Path,
+    batch_size: int = 1,
+    on_photo: OnPhoto | None = None,
+) -> Results:
+    """What `detect` finds in the photos of a COCO file, as rows of COCO's result format.
+
+    on_photo: called with (done, photos) after each batch.
+    """
     numbers = {category["name"]: category["id"] for category in coco["categories"]}
-    results: list[dict[str, Any]] = []
+    rows: Results = []
     for start in range(0, len(coco["images"]), batch_size):
         photos = coco["images"][start : start + batch_size]
         images = [load_image(Path(folder) / photo["file_name"]) for photo in photos]
         for photo, found in zip(photos, detect(images), strict=True):
-            results += _results(photo["id"], found, numbers)
-    precision = _precision(coco, results)
-    return _summary(precision, coco)
+            rows += _rows(photo["id"], found, numbers)
+        if on_photo is not None:
+            on_photo(start + len(photos), len(coco["images"]))
+    return rows
+
+
+def scored(coco: Coco, rows: Results) -> COCOeval:
+    """pycocotools' scoring of the rows against the file's boxes, accumulated."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth, found = COCO(), COCO()
+        truth.dataset = {"info": {}, **coco}
+        truth.createIndex()
+        if rows:
+            found = truth.loadRes(rows)
+        else:
+            found.dataset = {**truth.dataset, "annotations": []}
+            found.createIndex()
+        scoring = COCOeval(truth, found, "bbox")
+        scoring.evaluate()
+        scoring.accumulate()
+    return scoring
+
+
+def summary(scoring: COCOeval) -> Evaluation:
+    """The averages of a `scored` file."""
+    precision = scoring.eval["precision"][:, :, :, :, -1]  # (IoU, recall, category, size)
+    truth = [row for row in scoring.cocoGt.dataset["annotations"] if not row.get("iscrowd")]
+    by_category, by_size = {}, {}
+    for column, category in enumerate(scoring.params.catIds):
+        boxes = sum(row["category_id"] == int(category) for row in truth)
+        if boxes:
+            seen = precision[:, :, column, 0]
+            name = scoring.cocoGt.cats[category]["name"]
+            by_category[name] = (_mean(seen), _mean(seen[0]), boxes)
+    for column, size in enumerate(SIZES, start=1):
+        low, high = scoring.params.areaRng[column]
+        boxes = sum(low <= row["area"] <= high for row in truth)
+        if boxes:
+            seen = precision[:, :, :, column]
+            by_size[size] = (_mean(seen), _mean(seen[0]), boxes)
+    overall = precision[:, :, :, 0]
+    return Evaluation(_mean(overall), _mean(overall[0]), _mean(overall[5]), by_category, by_size)
+
+
+def _mean(precision: NDArray[np.float64]) -> float:
+    """The mean, without the -1 that stands where there is no truth; NaN where there is none."""
+    known = precision[precision >= 0]
+    return float(known.mean()) if known.size else math.nan
 
 
 def latency(detect: Detect, images: Sequence[Image]) -> Latency:
     """Median and 99th percentile time of `detect` on each image by itself, after a warm-up."""
     if not images:
         raise ValueError("Latency needs at least one image.")
-    for image in images[:3]:
-        detect([image])
-    milliseconds = []
-    for image in images:
+    milliseconds: list[float] = []
+    measured = timed(detect, milliseconds)
+    for image in [*images[:WARM_UP], *images]:
+        measured([image])
+    return latency_of(milliseconds[-len(images) :])
+
+
+def timed(detect: Detect, milliseconds: list[float]) -> Detect:
+    """`detect`, adding to `milliseconds` how long each call takes."""
+
+    def measured(images: Sequence[Image]) -> Sequence[Detections]:
         started = time.perf_counter()
-        detect([image])
+        found = detect(images)
         milliseconds.append((time.perf_counter() - started) * 1000)
+        return found
+
+    return measured
+
+
+def latency_of(milliseconds: Sequence[float]) -> Latency:
+    """Median and 99th percentile of one time per image, at least one."""
     median, p99 = np.percentile(milliseconds, [50, 99])
     return Latency(float(median), float(p99))
 
 
-def _results(image_id: int, found: Detections, numbers: dict[str, int]) -> list[dict[str, Any]]:
+def _rows(image_id: int, found: Detections, numbers: dict[str, int]) -> Results:
     return [
         {
             "image_id": image_id,
@@ -87,37 +169,3 @@ def _results(image_id: int, found: Detections, numbers: dict[str, int]) -> list[
         )
         if label in numbers
     ]
-
-
-def _precision(coco: dict[str, Any], results: list[dict[str, Any]]) -> NDArray[np.float64]:
-    """`(IoU, recall, category)` precision over all areas, 100 boxes an image; -1 without truth."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
-        truth.dataset = {"info": {}, **coco}
-        truth.createIndex()
-        if not results:
-            return np.zeros((10, 101, len(coco["categories"])))
-        scoring = COCOeval(truth, truth.loadRes(results), "bbox")
-        scoring.evaluate()
-        scoring.accumulate()
-    precision: NDArray[np.float64] = scoring.eval["precision"][:, :, :, 0, -1]
-    return precision
-
-
-def _summary(precision: NDArray[np.float64], coco: dict[str, Any]) -> Evaluation:
-    counts = {category["id"]: 0 for category in coco["categories"]}
-    for row in coco["annotations"]:
-        counts[row["category_id"]] += not row.get("iscrowd", 0)
-    categories = sorted(coco["categories"], key=lambda category: int(category["id"]))
-    by_category = {
-        category["name"]: (
-            float(precision[:, :, column].mean()),
-            float(precision[0, :, column].mean()),
-            counts[category["id"]],
-        )
-        for column, category in enumerate(categories)
-        if counts[category["id"]]
-    }
-    seen = precision[:, :, [counts[category["id"]] > 0 for category in categories]]
-    ap, ap50, ap75 = seen.mean(), seen[0].mean(), seen[5].mean()
-    return Evaluation(float(ap), float(ap50), float(ap75), by_category)

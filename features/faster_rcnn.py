@@ -3,8 +3,8 @@ pyramid (Lin et al. 2017, https://arxiv.org/abs/1612.03144), small or torchvisio
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -21,18 +21,24 @@ from features.backbone import MEAN, STD, lite0
 
 PYRAMID_CHANNELS = 128
 BOX_FEATURES = 256
+FIRST_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "lite0": ("layers.conv_stem", "layers.bn1", *(f"layers.blocks.{n}" for n in range(3))),
+    "resnet50_fpn": ("conv1", "bn1", "layer1"),
+    "resnet101_fpn": ("conv1", "bn1", "layer1"),
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a detector's numbers depend on, beside its weights.
 
-    categories: names, by label from 1 (0 is background). architecture: 'lite0', 'resnet101_fpn'
-    or a name in HUB. short_side, long_side: an image is scaled until its short side is short_side,
-    unless its long side would pass long_side, pixels, and never enlarged more than `enlarge`
-    times. min_score, max_boxes: what is kept.
+    categories: names, by label from 1 (0 is background). architecture: 'lite0',
+    'resnet50_fpn', 'resnet101_fpn' or a name in HUB. short_side, long_side: an image is
+    scaled until its short side is short_side, unless its long side would pass long_side, pixels,
+    and never enlarged more than `enlarge` times. min_score, max_boxes: what is kept.
     proposals_before, proposals_after: region proposals kept before (per pyramid level) and after
-    non-maximum suppression.
+    non-maximum suppression. thresholds: category -> score below which its objects are not worth
+    keeping; `detect` returns them all the same, down to min_score.
     """
 
     categories: tuple[str, ...]
@@ -44,6 +50,7 @@ class Settings:
     proposals_before: int = 300
     proposals_after: int = 150
     enlarge: float = math.inf
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Lite0Body(nn.Module):
@@ -88,16 +95,16 @@ class AsGiven(GeneralizedRCNNTransform):  # type: ignore[misc]
 def faster_rcnn(settings: Settings, *, pretrained: bool = True) -> FasterRCNN:
     """The network of `settings.architecture`, its head untrained; it takes images as they are
     scaled. With pretrained its backbone has ImageNet weights ('lite0' needs no download).
+
+    Raises ValueError for an unknown architecture and FileNotFoundError where weights cannot be had.
     """
-    if settings.architecture == "lite0":
-        model = _lite0(settings, pretrained)
-    elif settings.architecture == "resnet101_fpn":
-        model = _resnet101(settings, pretrained)
-    else:
+    if settings.architecture not in FIRST_LAYERS:
         raise ValueError(
-            f"No architecture '{settings.architecture}' to train; use 'lite0' or 'resnet101_fpn'."
+            f"No architecture '{settings.architecture}' to train; use one of "
+            f"{', '.join(FIRST_LAYERS)}."
         )
-    return adapted(model)
+    build = _lite0 if settings.architecture == "lite0" else _resnet
+    return adapted(build(settings, pretrained))
 
 
 def adapted(model: FasterRCNN) -> FasterRCNN:
@@ -138,9 +145,16 @@ def _lite0(settings: Settings, pretrained: bool) -> FasterRCNN:
     )
 
 
-def _resnet101(settings: Settings, pretrained: bool) -> FasterRCNN:
+def _resnet(settings: Settings, pretrained: bool) -> FasterRCNN:
+    name = settings.architecture.removesuffix("_fpn")
     weights = "DEFAULT" if pretrained else None
-    backbone = resnet_fpn_backbone(backbone_name="resnet101", weights=weights, trainable_layers=5)
+    try:
+        backbone = resnet_fpn_backbone(backbone_name=name, weights=weights, trainable_layers=5)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"The ImageNet weights of {name} cannot be had: they are downloaded on first use and "
+            "need internet; give weights to start from, or train 'lite0'."
+        ) from error
     return FasterRCNN(backbone, len(settings.categories) + 1, **_limits(settings))
 
 

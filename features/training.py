@@ -1,9 +1,9 @@
-"""Training the small detector on COCO-format boxes."""
+"""Training a detector on COCO-format boxes."""
 
 import json
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,8 @@ from features.catalogue import catalogue_boxes
 from features.detector import BUNDLED, load_detector, load_weights, read_settings, save_detector
 from features.everyday import everyday_boxes
 from features.examples import CocoFiles, Example, Target, Variety, batches, categories_of, read_coco
-from features.faster_rcnn import Settings, faster_rcnn
+from features.faster_rcnn import FIRST_LAYERS, Settings, faster_rcnn
+from features.plots import draw_losses
 from features.precision import autocast
 
 PRODUCTS_PER_BOARD = 25
@@ -27,17 +28,18 @@ SCENES_APART = 4
 class Recipe:
     """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average.
 
-    frozen: parts of the backbone that are not trained. backbone_rate: learning rate of the
-    pretrained layers, as a share of the others'. ema_decay: of the moving average of the weights,
-    which is what is saved. variety: sizes and windows in training; short_side, long_side: the scale
-    the trained detector will look at, pixels.
+    frozen: layers of the backbone's body that are not trained; None for the first ones of its
+    architecture. backbone_rate: learning rate of the pretrained layers, as a share of the
+    others'. ema_decay: of the moving average of the weights, which is what is saved. variety: sizes
+    and windows in training; short_side, long_side: the scale the trained detector will look at,
+    pixels.
     """
 
     epochs: int = 2
     batch_size: int = 8
     learning_rate: float = 3e-4
     backbone_rate: float = 0.4
-    frozen: tuple[str, ...] = ("conv_stem", "bn1", "blocks.0", "blocks.1", "blocks.2")
+    frozen: tuple[str, ...] | None = None
     weight_decay: float = 0.02
     warm_up_steps: int = 50
     ema_decay: float = 0.99
@@ -48,6 +50,18 @@ class Recipe:
     seed: int = 7
 
 
+def scaled(recipe: Recipe, short_side: int) -> Recipe:
+    """The recipe with all its sizes changed so that its short side is `short_side`, pixels."""
+    share = short_side / recipe.short_side
+    variety = replace(
+        recipe.variety,
+        short_sides=tuple(round(side * share) for side in recipe.variety.short_sides),
+        long_side=round(recipe.variety.long_side * share),
+    )
+    long_side = round(recipe.long_side * share)
+    return replace(recipe, variety=variety, short_side=short_side, long_side=long_side)
+
+
 def train(
     coco_files: CocoFiles,
     out: Path,
@@ -55,18 +69,25 @@ def train(
     *,
     architecture: str = "lite0",
     start: Path | None = None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Path:
     """Trains on the COCO files (each with the folder of its photos) and writes the weights to
-    `out` (.safetensors, with a .json beside it); returns `out`.
+    `out` (.safetensors), beside it settings, recipe and mean losses per epoch (.json) and a picture
+    of the losses (.png); returns `out`.
 
-    start: weights to go on from, of a detector of the same categories; without it, from ImageNet.
-    An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on from
-    there, and ends as one that was not.
+    start: weights to go on from, of a detector of this architecture that knows all categories of
+    the files; without it, from ImageNet. device: 'cpu', 'cuda', or None for CUDA where there is
+    one. An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on
+    from there, and ends as one that was not.
+    Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
+    the checkpoint is of another training.
     """
+    _check_suffix(out)
     recipe = recipe or Recipe()
+    if recipe.frozen is None:
+        recipe = replace(recipe, frozen=FIRST_LAYERS.get(architecture, ()))
     settings = Settings(
-        categories_of(coco_files), architecture, recipe.short_side, recipe.long_side,
+        _categories(coco_files, start), architecture, recipe.short_side, recipe.long_side,
         enlarge=recipe.variety.enlarge,
     )  # fmt: skip
     examples = [
@@ -76,12 +97,13 @@ def train(
     ]
     if not examples:
         raise ValueError("The COCO files hold no boxes; give at least one photo with a box.")
-    described = {"photos": len(examples), "categories": settings.categories, **asdict(recipe)}
+    described = {
+        "photos": len(examples), "categories": settings.categories, "architecture": architecture,
+        "start": start.name if start else None, **asdict(recipe),
+    }  # fmt: skip
     torch.manual_seed(recipe.seed)
     model = faster_rcnn(settings, pretrained=start is None)
     if start is not None:
-        if read_settings(start).categories != settings.categories:
-            raise ValueError(f"{start} knows other categories than the COCO files; leave it out.")
         load_weights(model, start)
     run = _Run(model, recipe, len(examples), device)
     checkpoint = Path(out).with_suffix(".checkpoint")
@@ -92,7 +114,8 @@ def train(
         while run.epoch < recipe.epochs:
             run.one_epoch(examples, progress)
             run.save(checkpoint, json.dumps(described))
-    save_detector(run.averaged.module, settings, Path(out), described)
+    save_detector(run.averaged.module, settings, Path(out), {**described, "losses": run.losses})
+    draw_losses(run.losses, Path(out).with_suffix(".png"))
     checkpoint.unlink(missing_ok=True)
     return Path(out)
 
@@ -107,6 +130,7 @@ def train_bundled(
     boxes_train.json. scenes: drawn scenes' boxes.json and photos, as `related-pins sample` writes.
     everyday: a COCO file boxes_train.json and its photos.
     """
+    _check_suffix(out)
     teacher, out = load_detector(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     drawn = json.loads((scenes / "boxes.json").read_text())
@@ -127,18 +151,41 @@ def train_bundled(
     return out
 
 
-class _Run:
-    """The state of one training: model, its moving average, optimiser, epochs done."""
+def _check_suffix(out: Path) -> None:
+    if Path(out).suffix != ".safetensors":
+        raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
 
-    def __init__(self, model: FasterRCNN, recipe: Recipe, examples: int, device: str) -> None:
+
+def _categories(coco_files: CocoFiles, start: Path | None) -> tuple[str, ...]:
+    """Those of the weights to go on from, or else of the files."""
+    names = categories_of(coco_files)
+    if start is None:
+        return names
+    known = read_settings(start).categories
+    if unknown := set(names) - set(known):
+        raise ValueError(
+            f"{start} does not know {', '.join(sorted(unknown))}; train without weights to start "
+            "from."
+        )
+    return known
+
+
+class _Run:
+    """The state of one training: model, its moving average, optimiser, epochs done and the mean
+    losses of each."""
+
+    def __init__(
+        self, model: FasterRCNN, recipe: Recipe, examples: int, device: str | None
+    ) -> None:
         self.recipe = recipe
-        self.device = torch.device(device)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.steps = math.ceil(examples / recipe.batch_size)
         self.epoch = 0
+        self.losses: list[dict[str, float]] = []
         self.model = model.to(self.device)
         self.model.to(memory_format=torch.channels_last)
-        for name in recipe.frozen:
-            self.model.backbone.body.layers.get_submodule(name).requires_grad_(False)
+        for name in recipe.frozen or ():
+            self.model.backbone.body.get_submodule(name).requires_grad_(False)
         self.averaged = AveragedModel(
             self.model,
             multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay),  # type: ignore[no-untyped-call]
@@ -166,6 +213,7 @@ class _Run:
             for key, value in self._step(images, targets).items():
                 totals[key] = totals.get(key, 0.0) + value / self.steps
         self.epoch += 1
+        self.losses.append(totals)
         losses = "  ".join(f"{key[5:]} {value:.3f}" for key, value in totals.items())
         seconds = time.perf_counter() - started
         progress.console.print(f"{name}  {losses}  {seconds:.0f} s")
@@ -190,6 +238,7 @@ class _Run:
         state = {
             "described": described,
             "epoch": self.epoch,
+            "losses": self.losses,
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -203,7 +252,7 @@ class _Run:
         state = torch.load(path, map_location=self.device, weights_only=True)
         if state["described"] != described:
             raise ValueError(f"{path} is of another training; remove it to start anew.")
-        self.epoch = state["epoch"]
+        self.epoch, self.losses = state["epoch"], state["losses"]
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -23,9 +23,10 @@ SCHEMA = "2"
 class VisualSettings:
     """What a PinVisual's numbers depend on, beside the detector's and the embedder's weights.
 
-    min_score: objects below it are dropped. max_objects: kept per image, best scores first.
-    padding: context around a padded crop, share of the box per side. pooling: 'roi_align' pools the
-    detector's own features of each box, in the same pass; 'crop' embeds the pixels of each box.
+    min_score: objects below it are dropped, where the detector has no threshold for their
+    category. max_objects: kept per image, best scores first. padding: context around a padded
+    crop, share of the box per side. pooling: 'roi_align' pools the detector's own features of each
+    box, in the same pass; 'crop' embeds the pixels of each box.
     """
 
     min_score: float = 0.4
@@ -91,6 +92,21 @@ def dominance(scores: NDArray[np.float32], area_shares: NDArray[np.float64]) -> 
     return np.asarray(scores * np.sqrt(area_shares))
 
 
+def worth_keeping(
+    found: Detections, thresholds: Mapping[str, float], settings: VisualSettings
+) -> Detections:
+    """The detections that reach the threshold of their category, or else the least score, as many
+    as the settings allow, by falling score."""
+    scores = [thresholds.get(label, settings.min_score) for label in found.labels]
+    rows = np.flatnonzero(found.scores >= scores)[: settings.max_objects]
+    return replace(
+        found,
+        boxes=found.boxes[rows],
+        scores=found.scores[rows],
+        labels=tuple(found.labels[row] for row in rows),
+    )
+
+
 class VisualExtractor:
     """Makes PinVisuals from images with one detector and one embedder.
 
@@ -154,13 +170,7 @@ class VisualExtractor:
         return self._visuals(images, found, self._embed(images, regions))
 
     def _keep(self, found: Detections) -> Detections:
-        rows = np.flatnonzero(found.scores >= self.settings.min_score)[: self.settings.max_objects]
-        return replace(
-            found,
-            boxes=found.boxes[rows],
-            scores=found.scores[rows],
-            labels=tuple(found.labels[row] for row in rows),
-        )
+        return worth_keeping(found, self.detector.settings.thresholds, self.settings)
 
     def _regions(self, found: Detections) -> NDArray[np.float32]:
         """`(1 + 2 N, 4)`: the whole image, the N boxes, the N boxes with context."""

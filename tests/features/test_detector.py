@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -113,6 +114,17 @@ def test_scaled_sizes_keep_both_limits_and_the_shape(height: int, width: int) ->
     assert max(high, wide) <= 640
     assert min(high, wide) == 416 or max(high, wide) == 640
     assert abs(high * width - wide * height) <= max(height, width)
+
+
+@given(st.integers(1, 900), st.integers(1, 900), st.floats(0.5, 4))
+def test_scaled_sizes_are_enlarged_no_more_than_asked(
+    height: int, width: int, enlarge: float
+) -> None:
+    free, bound = (scaled_size(height, width, 416, 640, by) for by in (math.inf, enlarge))
+    for side, most, scaled in zip((height, width), free, bound, strict=True):
+        assert scaled <= most
+        assert scaled <= max(1, round(side * enlarge))
+    assert bound == free or bound == scaled_size(height, width, 10**6, 10**6, enlarge)
 
 
 def test_input_is_resized_with_antialiasing() -> None:
@@ -238,18 +250,23 @@ def test_no_images_and_odd_images(detector: Detector) -> None:
 
 def test_saved_weights_find_the_same_and_versions_tell_them_apart(tmp_path: Path) -> None:
     torch.manual_seed(3)
-    settings = Settings(("bag", "hat"), min_score=0.0)
+    settings = Settings(("bag", "hat"), min_score=0.0, thresholds={"hat": 0.3})
     model = faster_rcnn(settings)
     save_detector(model, settings, tmp_path / "one.safetensors", {"epochs": 0})
-    save_detector(
-        model, dataclasses.replace(settings, short_side=384), tmp_path / "other.safetensors"
-    )
-    first, again, other = (
-        load_detector(tmp_path / f"{name}.safetensors", "cpu") for name in ("one", "one", "other")
+    changed = [
+        dataclasses.replace(settings, short_side=384),
+        dataclasses.replace(settings, thresholds={"hat": 0.4}),
+    ]
+    for name, others in zip(("size", "threshold"), changed, strict=True):
+        save_detector(model, others, tmp_path / f"{name}.safetensors")
+    first, again, *other = (
+        load_detector(tmp_path / f"{name}.safetensors", "cpu")
+        for name in ("one", "one", "size", "threshold")
     )
     assert first.categories == ("bag", "hat")
     assert first.settings == settings
-    assert first.version == again.version != other.version
+    assert first.version == again.version
+    assert len({one.version for one in (first, *other)}) == 3
     image = blank(120, 90)
     np.testing.assert_array_equal(first.detect([image])[0].boxes, again.detect([image])[0].boxes)
     half = first.model.state_dict()["roi_heads.box_head.fc6.weight"]
@@ -271,7 +288,7 @@ def test_missing_or_unfit_weights_say_what_to_do(tmp_path: Path) -> None:
     described = json.loads((tmp_path / "d.json").read_text())
     described["settings"]["categories"] = ["bag", "hat"]
     (tmp_path / "d.json").write_text(json.dumps(described))
-    with pytest.raises(ValueError, match="do not fit each other"):
+    with pytest.raises(ValueError, match="do not fit this detector"):
         load_detector(tmp_path / "d.safetensors")
 
 

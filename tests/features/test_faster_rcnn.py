@@ -4,7 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from features.faster_rcnn import HUB, Settings, faster_rcnn, fuse_norms, hub_faster_rcnn
+from features.faster_rcnn import (
+    FIRST_LAYERS,
+    HUB,
+    Settings,
+    faster_rcnn,
+    fuse_norms,
+    hub_faster_rcnn,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +44,16 @@ def test_the_pyramid_has_a_map_per_anchor_size(model: torch.nn.Module) -> None:
     ]  # fmt: skip
 
 
-def test_resnet101_can_be_built_and_others_cannot() -> None:
-    model = faster_rcnn(Settings(("bag",), "resnet101_fpn"), pretrained=False)
-    assert sum(value.numel() for value in model.parameters()) > 55_000_000
-    with pytest.raises(ValueError, match="use 'lite0' or 'resnet101_fpn'"):
+@pytest.mark.parametrize(("name", "least"), [("resnet50_fpn", 41e6), ("resnet101_fpn", 60e6)])
+def test_larger_ones_can_be_built(name: str, least: float) -> None:
+    model = faster_rcnn(Settings(("bag",), name), pretrained=False)
+    assert least < sum(value.numel() for value in model.parameters()) < 1.1 * least
+    for layer in FIRST_LAYERS[name]:
+        model.backbone.body.get_submodule(layer)
+
+
+def test_others_cannot() -> None:
+    with pytest.raises(ValueError, match="use one of lite0, resnet50_fpn, resnet101_fpn"):
         faster_rcnn(Settings(("bag",), "yolo"))
 
 

@@ -4,31 +4,36 @@ import random
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image as pil
+from safetensors.torch import load_file
 
 from features import training
-from features.detector import load_detector
+from features.detector import load_detector, save_detector
 from features.evaluation import evaluate
 from features.examples import Example, Variety, augmented, batches, cropped, read_coco
-from features.training import Recipe, categories_of, train
+from features.faster_rcnn import FIRST_LAYERS, Settings, faster_rcnn
+from features.images import load_image
+from features.training import Recipe, categories_of, scaled, train, train_bundled
 
 SMALL = Variety(short_sides=(96, 128), long_side=160, crop_share=0.3)
 
 
 def squares(folder: Path, photos: int, names: tuple[str, ...] = ("red", "blue")) -> Path:
-    """Photos of one red and one blue square each, with their boxes."""
+    """Photos of one red and one blue square each, with their boxes under two names."""
     rng = np.random.default_rng(4)
-    colours = {"red": (210, 30, 30), "blue": (30, 30, 210)}
+    colours = ((210, 30, 30), (30, 30, 210))
     images, annotations = [], []
     for number in range(1, photos + 1):
         photo = pil.new("RGB", (128, 112 if number % 2 else 128), (190, 190, 180))
-        for category, name in enumerate(names, start=1):
+        for category, colour in enumerate(colours, start=1):
             side = int(rng.integers(28, 50))
             x = (category - 1) * 64 + int(rng.integers(0, 64 - side))
             y = int(rng.integers(0, 112 - side))
-            photo.paste(colours[name], (x, y, x + side, y + side))
+            photo.paste(colour, (x, y, x + side, y + side))
             annotations.append({
                 "id": len(annotations) + 1, "image_id": number, "category_id": category,
                 "bbox": [x, y, side, side], "area": side * side, "iscrowd": 0,
@@ -61,8 +66,11 @@ def test_it_learns_squares(tmp_path: Path) -> None:
     assert detector.categories == ("red", "blue")
     assert evaluate(detector.detect, path, tmp_path).ap50 > 0.7
     assert sorted(file.name for file in out.parent.iterdir()) == [
-        "squares.json", "squares.safetensors"
+        "squares.json", "squares.png", "squares.safetensors"
     ]  # fmt: skip
+    losses = json.loads(out.with_suffix(".json").read_text())["recipe"]["losses"]
+    assert len(losses) == 4
+    assert sum(losses[3].values()) < sum(losses[0].values())
 
 
 def test_a_stopped_training_goes_on_where_it_was(
@@ -88,9 +96,76 @@ def test_a_stopped_training_goes_on_where_it_was(
     with pytest.raises(ValueError, match="of another training"):
         train([(path, tmp_path)], halves, Recipe(epochs=5, variety=SMALL))
     train([(path, tmp_path)], halves, recipe)
+    epochs = [json.loads(file.with_suffix(".json").read_text())["recipe"]["losses"]
+              for file in (whole, halves)]  # fmt: skip
+    for first, second in zip(*epochs, strict=True):
+        assert first == pytest.approx(second, rel=0.05, abs=1e-3)
     one, other = (load_detector(file, "cpu").model.state_dict() for file in (whole, halves))
     for key, value in one.items():
         torch.testing.assert_close(other[key], value, rtol=2e-2, atol=2e-3)
+
+
+@pytest.mark.parametrize("architecture", ["lite0", "resnet50_fpn"])
+def test_first_layers_stay_and_others_move(architecture: str, tmp_path: Path) -> None:
+    path = squares(tmp_path, 2)
+    settings = Settings(("red", "blue", "green"), architecture)
+    start = tmp_path / "start.safetensors"
+    torch.manual_seed(1)
+    save_detector(faster_rcnn(settings, pretrained=False), settings, start)
+    recipe = Recipe(epochs=1, batch_size=2, warm_up_steps=1, ema_decay=0.1, variety=SMALL)
+    out = train([(path, tmp_path)], tmp_path / "out.safetensors", recipe, device="cpu",
+                architecture=architecture, start=start)  # fmt: skip
+    before, after = load_file(start), load_file(out)
+    first = [f"backbone.body.{name}." for name in FIRST_LAYERS[architecture]]
+    stays = {key for key in before if key.startswith(tuple(first))}
+    moved = {key for key in before if not torch.equal(before[key], after[key])}
+    assert stays
+    assert not stays & moved
+    assert {key.split(".")[0] for key in moved} == {"backbone", "rpn", "roi_heads"}
+    described = json.loads(out.with_suffix(".json").read_text())
+    assert described["recipe"]["frozen"] == list(FIRST_LAYERS[architecture])
+    detector = load_detector(out, "cpu")
+    assert detector.categories == settings.categories
+    assert len(detector.detect([load_image(tmp_path / "1.png")])) == 1
+
+
+def test_the_bundled_detector_is_trained_on_four_sources(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("fashion", "scenes", "everyday")]
+    pairs = [("bag", "hat"), ("lamp", "rug"), ("chair", "vase")]
+    for folder, names in zip(folders, pairs, strict=True):
+        folder.mkdir()
+        squares(folder, 2, names).rename(folder / "boxes_train.json")
+    fashion, scenes, everyday = folders
+    (scenes / "boxes_train.json").rename(scenes / "boxes.json")
+    pins = [{"pin_id": f"p{n}", "image": "1.png", "board": board}
+            for n, board in enumerate(["caps", "shirts", "outfits"])]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(pins), fashion / "pins.parquet")
+    recipe = scaled(Recipe(epochs=1, batch_size=4, warm_up_steps=1), 64)
+    out = train_bundled(fashion, scenes, everyday, tmp_path / "out" / "again.safetensors", recipe)
+    described = json.loads(out.with_suffix(".json").read_text())
+    # Every fourth scene, and of the pins those on a board of products.
+    assert described["recipe"]["photos"] == 2 + 1 + 2 + 2
+    assert described["recipe"]["start"] == "detector.safetensors"
+    assert tuple(described["settings"]["categories"]) == load_detector().categories
+    assert len(list(out.parent.iterdir())) == 3
+
+
+def test_training_goes_on_only_from_weights_that_know_the_categories(tmp_path: Path) -> None:
+    path = squares(tmp_path, 1)
+    settings = Settings(("red",))
+    start, out = tmp_path / "start.safetensors", tmp_path / "out.safetensors"
+    save_detector(faster_rcnn(settings), settings, start)
+    with pytest.raises(ValueError, match="does not know blue"):
+        train([(path, tmp_path)], out, start=start)
+    with pytest.raises(ValueError, match=r"written as \.safetensors"):
+        train([(path, tmp_path)], tmp_path / "out.json")
+
+
+def test_a_recipe_scales_as_a_whole() -> None:
+    assert scaled(Recipe(), Recipe().short_side) == Recipe()
+    small = scaled(Recipe(), 104)
+    assert (small.short_side, small.long_side, small.variety.long_side) == (104, 160, 180)
+    assert small.variety.short_sides == (88, 96, 104, 112, 120)
 
 
 def test_the_rate_warms_up_and_ends_low() -> None:
