@@ -60,12 +60,12 @@ def junk(boxes: Boxes, width: int, height: int) -> Rows:
     ['', 'inside out', 'whole image', 'tiny']
     """
     finite = np.isfinite(boxes).all(axis=1)
-    known = np.where(finite[:, None], boxes, 0)
+    known: Boxes = np.where(finite[:, None], boxes, 0)
     inside = clipped(known, width, height)
     sides, share = inside[:, 2:] - inside[:, :2], area(inside) / (width * height)
     tests = (
         ~finite,
-        (known[:, 2:] <= known[:, :2]).any(axis=1),
+        np.any(known[:, 2:] <= known[:, :2], axis=1),
         area(inside) < area(known) / 2,
         (sides < LEAST_SIDE).any(axis=1) | (share < LEAST_SHARE),
         share >= MOST_SHARE,
