@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
-from sklearn.preprocessing import normalize
 
 from features.catalogue import BOARDS
 
@@ -61,7 +60,16 @@ def annotate(
     says = weights.T @ known  # (T, C)
     says = says / np.maximum(says.sum(axis=1, keepdims=True), FLOOR)
     shares = weights @ (says * _sharpness(says)[:, None])
-    return Annotations(terms, weights, categories, normalize(shares, norm="l1"))
+    return Annotations(terms, weights, categories, parts(shares))
+
+
+def parts(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rows `(N, C)` of weights as shares that sum to 1; a row of zeros stays.
+
+    >>> parts(np.array([[3.0, 1.0], [0.0, 0.0]])).tolist()
+    [[0.75, 0.25], [0.0, 0.0]]
+    """
+    return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), FLOOR))
 
 
 def _found(boards: Sequence[str | None], board_category: Mapping[str, str]) -> set[str]:

@@ -60,12 +60,12 @@ def junk(boxes: Boxes, width: int, height: int) -> Rows:
     ['', 'inside out', 'whole image', 'tiny']
     """
     finite = np.isfinite(boxes).all(axis=1)
-    known: Boxes = np.where(finite[:, None], boxes, 0)
+    known = np.nan_to_num(boxes, nan=0, posinf=0, neginf=0)
     inside = clipped(known, width, height)
     sides, share = inside[:, 2:] - inside[:, :2], area(inside) / (width * height)
     tests = (
         ~finite,
-        np.any(known[:, 2:] <= known[:, :2], axis=1),
+        np.less_equal(known[:, 2:], known[:, :2]).any(axis=1),
         area(inside) < area(known) / 2,
         (sides < LEAST_SIDE).any(axis=1) | (share < LEAST_SHARE),
         share >= MOST_SHARE,

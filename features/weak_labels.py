@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import NearestNeighbors
-from sklearn.preprocessing import StandardScaler, normalize
+from sklearn.preprocessing import StandardScaler
 
+from features.annotations import parts
 from features.boxes import area
 from features.embedding import unit
 from features.neighbours import nearest
 
 VOTERS, SHARPNESS = 20, 4  # nearest pins that vote, each by its cosine to this power
-ALIKE = 40  # boxes that are voted on together
+ALIKE = 80  # boxes that are voted on together
+COMMON = 0.35  # power of a category's mean vote by which its votes are divided
 FEW = 200  # boxes below which nothing is learned and the votes stand
 LOOKS = 64  # dimensions of look beside those of place
 LOOK_WEIGHT, PLACE_WEIGHT = 0.3, 2.0
@@ -46,7 +48,7 @@ def votes(
     weights = np.maximum(cosines.astype(np.float64), 0) ** SHARPNESS
     if same is not None:
         weights[rows == same[:, None]] = 0
-    return _shares(np.einsum("nk,nkc->nc", weights, shares[rows])), weights, rows
+    return parts(np.einsum("nk,nkc->nc", weights, shares[rows])), weights, rows
 
 
 def centred(vectors: Vectors) -> Vectors:
@@ -108,8 +110,10 @@ def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floa
     """Shares `(N, C)` after boxes alike were voted on together and a classifier has learned from
     that; rows sum to 1.
 
-    voted: `(N, C)` from `votes`. looks: `(N, D)`. place: `(N, P)` from `places`. With fewer than
-    200 boxes, or where all would get one category, the votes come back as they are.
+    A category that all boxes get votes for says less of one box (as in TF-IDF): the votes are
+    divided by a power of their mean. voted: `(N, C)` from `votes`. looks: `(N, D)`. place: `(N, P)`
+    from `places`. With fewer than 200 boxes, or where all would get one category, the votes come
+    back as they are.
     """
     if len(voted) < FEW or voted.shape[1] < 2:
         return voted
@@ -118,7 +122,7 @@ def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floa
     look /= max(look.std(axis=0).mean(), 1e-9)
     at = StandardScaler().fit_transform(place)
     pooled = pool(voted, np.hstack([LOOK_WEIGHT * look, PLACE_WEIGHT * at]))
-    guess = pooled.argmax(axis=1)
+    guess = (pooled / np.maximum(voted.mean(axis=0), 1e-9) ** COMMON).argmax(axis=1)
     if len(set(guess)) < 2:
         return voted
     model = LogisticRegression(C=STRENGTH, max_iter=300)
@@ -129,12 +133,8 @@ def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floa
 
 
 def pool(voted: Floats, points: Floats) -> Floats:
-    """Votes `(N, C)` averaged over the boxes nearest in `(N, Q)` points: a sixtieth of all boxes,
-    at most 40, the box itself among them."""
-    k = int(np.clip(len(points) // 60, 1, ALIKE))
+    """Votes `(N, C)` averaged over the boxes nearest in `(N, Q)` points: one in forty,
+    at most 80, the box itself among them."""
+    k = int(np.clip(len(points) // 40, 1, ALIKE))
     rows = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(points, return_distance=False)
     return np.asarray(voted[rows].mean(axis=1))
-
-
-def _shares(sums: Floats) -> Floats:
-    return np.asarray(normalize(sums, norm="l1"))

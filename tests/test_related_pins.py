@@ -165,7 +165,7 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     ["daily", "sample", "ingest", "features", "features one", "rank", "experiment", "report",
-     "detect", "sql upgrade", "sql describe", "sql query"],
+     "detect", "crops label", "crops heat", "sql upgrade", "sql describe", "sql query"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     printed = run(*command.split(), "--help", env={"COLUMNS": "200"})
