@@ -106,7 +106,8 @@ def confidence(n_users: Rows, n_croppers: int) -> NDArray[np.float64]:
     Bayes' rule on two kinds of boxes. One of the pin's OBJECTS gets a Poisson number of votes with
     mean INTEREST * n_croppers. A stray crop, STRAYS * n_croppers of them, is met by a Poisson
     number of others with mean MEET * n_croppers. A lone crop among few is likely an object that
-    few cared for, a lone crop among many is not.
+    few cared for, a lone crop among many is not. The rates were set once, against true boxes of
+    street photos; other images may need others.
 
     >>> confidence(np.array([1, 2]), 5).round(2).tolist(), confidence(np.array([1, 2, 5]), 100).round(2).tolist()
     ([0.82, 1.0], [0.0, 0.04, 1.0])
