@@ -5,12 +5,13 @@
 Photos are those of boxes_train.json with at least 5 crops. The rules were chosen on half of them
 (`tune`) and are reported on the other (`test`); those of the labels on another half than those of
 the boxes. One thing was seen on all photos: how often boxes of n users were right, from which the
-four rates behind the confidence come. Labels are learned on all photos, never from a true box. A weak box is right if it has
-an IoU of at least 0.5 with a true box that no surer weak box has taken. Precision is the share of
-weak boxes that are right, recall the share of true boxes found: of all of them, and of those that
-crops of at least 1, 2 or 3 users hit with an IoU of at least 0.5 - what nobody cropped, no method
-can find. Label accuracy is over the right boxes; purity is the share of the right boxes of a label
-that have its commonest true category.
+four rates behind the confidence come. Labels are learned on all photos, never from a true box.
+
+A weak box is right if it has an IoU of at least 0.5 with a true box that no surer weak box has
+taken. Precision is the share of weak boxes that are right, recall the share of true boxes found: of
+all of them, and of those that crops of at least 1, 2 or 3 users hit with an IoU of at least 0.5 -
+what nobody cropped, no method can find. Label accuracy is over the right boxes; purity is the share
+of the right boxes of a label that have its commonest true category.
 --home keeps embeddings between runs.
 """
 
