@@ -33,6 +33,8 @@ sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describ
 app.add_typer(features_app, name="features")
 app.add_typer(sql_app, name="sql")
 app.add_typer(detector_app, name="detector")
+crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: label, heat.")
+app.add_typer(crops_app, name="crops")
 
 _HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
 _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
@@ -418,6 +420,50 @@ def detect(
     print(f"{objects:,} objects in {len(found.images):,} images: {json_file}")
     for name, reason in found.unreadable.items():
         print(f"set aside: {name}: {reason}", file=sys.stderr)
+
+
+@crops_app.command("label")
+def crops_label(
+    date: Day, source: LastSource = None, home: Home = HOME, db: Db = None,
+    coco: Annotated[Path | None, typer.Option(help="COCO file to write, to train on.")] = None,
+    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="For the COCO file.")] = 0.0,
+    embedder: EmbedderName = "lite0", as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Objects with labels from the crops up to a date: the table weak_objects, and a COCO file.
+
+    Example: related-pins crops label --date 2026-11-15 --coco weak.json
+    """
+    from features.embedding import Embedder
+    from features.weak_objects import make_weak_objects, weak_coco
+
+    with started("crops label", date, home, db, 1, as_json) as (job, summary):
+        folder = last_source(job.database, source)
+        made = make_weak_objects(
+            job.database, folder, home, Embedder(embedder), job.day, job.progress
+        )
+        if coco is not None:
+            coco.parent.mkdir(parents=True, exist_ok=True)
+            coco.write_text(json.dumps(weak_coco(made.objects, min_confidence)) + "\n")
+        summary |= {"source": str(folder.resolve()), "weak_objects": len(made.objects)}
+        summary |= {"crops_set_aside": dict(made.set_aside), "coco": coco and str(coco)}
+
+
+@crops_app.command("heat")
+def crops_heat(
+    pin: str, source: LastSource = None, home: Home = HOME, db: Db = None,
+    picture: Annotated[Path | None, typer.Option(help="Where to save the picture.")] = None,
+) -> None:  # fmt: skip
+    """A picture of where people cropped a pin, with its weak objects.
+
+    Example: related-pins crops heat s0015 --picture heat.png
+    """
+    from features.heat import save_heat
+
+    database = existing(home, db)
+    path = picture or home / "pictures" / f"{pin}-crops.png"
+    users, objects = save_heat(database, last_source(database, source), pin, path)
+    print(f"{users:,} users cropped {pin}; {objects} weak objects. Picture: {path}")
+    print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
 
 
 @sql_app.command()

@@ -24,11 +24,13 @@ _NEXT = {
     "rank": "related-pins experiment --date {date}",
     "experiment": "related-pins report --date {date}",
     "report": "open the report",
+    "crops label": "related-pins crops heat PIN; "
+    'related-pins sql query "SELECT category, COUNT(*) FROM weak_objects GROUP BY 1"',
 }
 TABLES = (
     "pins", "requests", "impressions", "engagements", "candidates", "crops", "true_boxes",
-    "pin_visuals", "pin_objects", "pair_features", "pair_interest", "engagement_features",
-    "rankings", "experiment_lift",
+    "weak_objects", "pin_visuals", "pin_objects", "pair_features", "pair_interest",
+    "engagement_features", "rankings", "experiment_lift",
 )  # fmt: skip
 
 
@@ -42,10 +44,15 @@ def summary_text(
     aside = database.read(_SET_ASIDE).to_pylist()
     lines += ["", "Set aside (table quarantine)"]
     lines += [f"  {row['what']:32} {row['n']:>6,}" for row in aside] or ["  nothing"]
+    if "crops_set_aside" in summary:
+        lines += ["", "Not used to make weak objects"]
+        lines += [f"  {what:32} {n:>6,}" for what, n in summary["crops_set_aside"].items()]
     if command in ("daily", "experiment"):
         lines += ["", "Lift over whole_image on the held-out days, 95% interval"]
         lines += [_lift(row) for row in database.read(_LIFT, date=date).to_pylist()]
     lines += ["", f"Database  {database.engine.url.render_as_string()}"]
+    if summary.get("coco"):
+        lines += [f"COCO file {summary['coco']}"]
     if "report" in summary:
         lines += [f"Report    {summary['report']}"]
     return "\n".join([*lines, f"Next      {_NEXT[command].format(date=date)}"])

@@ -151,6 +151,7 @@ def _features(pins: PinArrays, query: Ints, candidate: Ints) -> dict[str, Floats
         **_presence(pins, query, candidate, pairs),
         **_object_by_object(pins, query, candidate, pairs),
         **_by_category(pins, query, pairs),
+        "whole_crop_cosine": (pins.whole_crop[query] * pins.whole_crop[candidate]).sum(axis=1),
     }
 
 
@@ -165,7 +166,6 @@ def _whole_and_dominant(pins: PinArrays, query: Ints, candidate: Ints) -> dict[s
 
     return {
         "whole_cosine": (pins.whole[query] * pins.whole[candidate]).sum(axis=1),
-        "whole_crop_cosine": (pins.whole_crop[query] * pins.whole_crop[candidate]).sum(axis=1),
         "crop_cosine": cosine(pins.crops),
         "padded_crop_cosine": cosine(pins.padded),
     }

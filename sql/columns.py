@@ -53,9 +53,6 @@ def day_key(comment: str) -> sa.Column[Any]:
 
 PAIR_FEATURES: dict[str, str] = {
     "whole_cosine": "cosine of the two whole images, -1 to 1",
-    "whole_crop_cosine": (
-        "cosine of the two whole images, each taken for an object and described like one, -1 to 1"
-    ),
     "crop_cosine": (
         "cosine of the dominant objects' tight crops; the whole image stands in on a side without "
         "object, -1 to 1"
@@ -118,6 +115,9 @@ PAIR_FEATURES: dict[str, str] = {
         )
         for c in CATEGORIES
     },
+    "whole_crop_cosine": (
+        "cosine of the two whole images, each taken for an object and described like one, -1 to 1"
+    ),
 }
 
 PAIR_INTEREST: dict[str, str] = {

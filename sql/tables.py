@@ -130,7 +130,7 @@ quarantine = _table(
 runs = _table(
     "runs", "One row per command that wrote to this database.",
     key("run_id", "run"),
-    text("command", "daily, ingest, features, rank, experiment or report"),
+    text("command", "daily, ingest, features, rank, experiment, report or crops label"),
     day(comment="date the run was for"),
     text("code_version", "version of the program"),
     text("feature_version", "version of the visual features; null where none were involved"),
@@ -195,6 +195,28 @@ object_interest = _table(
     key("object_no", "number of the object within the pin", sa.Integer()),
     count("n_croppers", "users whose crop of the pin fell on the object more than on any other"),
     real("interest", "share of the pin's cropping that fell on the object, 0 to 1"),
+)  # fmt: skip
+
+weak_objects = _table(
+    "weak_objects", "One row per object that people's crops mark in a pin; made anew from all "
+                    "crops up to a date.",
+    key("pin_id", "pin"),
+    key("object_no", "number of the object within the pin, from 0, by falling confidence",
+        sa.Integer()),
+    day(comment="last UTC day of the crops it was made from"),
+    text("category", "likeliest category of the object"),
+    real("x1", "left edge, pixels of the original image"),
+    real("y1", "top edge, pixels of the original image"),
+    real("x2", "right edge, pixels of the original image"),
+    real("y2", "bottom edge, pixels of the original image"),
+    count("n_users", "users with a crop of the object"),
+    count("n_croppers", "users with a usable crop of the pin"),
+    real("box_confidence", "chance that there is an object, from the users alone, 0 to 1"),
+    real("label_confidence", "share of the likeliest category, 0 to 1"),
+    text("labels_json", "share of each category above 0.01, by falling share, as a JSON object"),
+    text("annotations_json", "share of each annotation of the visually nearest pins above 0.01, by "
+                             "falling share, as a JSON object"),
+    sa.Index("weak_objects_by_category", "category"),
 )  # fmt: skip
 
 pair_features = _table(
