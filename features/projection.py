@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from features.embedding import unit
 
@@ -44,8 +44,11 @@ class Projection:
 def save_projection(projection: Projection, path: Path, recipe: object = None) -> None:
     """Writes the matrix in half precision (.safetensors), what it is for beside it (.json)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = {name: getattr(projection, name).astype(np.float16) for name in ("mean", "matrix")}
-    save_file(half, path)
+    half = {
+        name: np.ascontiguousarray(getattr(projection, name), dtype=np.float16)
+        for name in ("mean", "matrix")
+    }
+    path.write_bytes(save(half))
     described = {"learned_on": projection.learned_on, "recipe": recipe}
     path.with_suffix(".json").write_text(json.dumps(described, indent=2) + "\n")
 

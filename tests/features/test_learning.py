@@ -5,7 +5,7 @@ import pytest
 
 from features.learning import LearningRecipe, Objects, learn_projection, likeness
 
-RECIPE = LearningRecipe(dimension=8, steps=300, batch=128)
+RECIPE = LearningRecipe(dimension=8, steps=300, batch=128, learning_rate=1e-2)
 
 
 def objects(seed: int = 0, n: int = 400) -> Objects:
@@ -65,7 +65,15 @@ def test_likeness_falls_with_colour_and_ends_with_the_category() -> None:
         np.zeros((1, 3, 2), np.float32), np.array([0, 0, 1]), np.array([5, 5, 5]),
         np.array([[0, 0, 0], [12, 0, 0], [0, 0, 0]], np.float32), np.zeros((0, 2), np.int64),
     )  # fmt: skip
-    found = likeness(three, np.arange(3), LearningRecipe(colour_scale=12, family_weight=1))
-    np.testing.assert_allclose(found[0], [2, 2 * np.exp(-1), 0], rtol=1e-5)
+    recipe = LearningRecipe(colour_scale=12, family_weight=1, category_weight=0, across=0.25)
+    np.testing.assert_allclose(likeness(three, np.arange(3), recipe)[0], [0, 0.75, 0], rtol=1e-5)
+    four = Objects(
+        np.zeros((1, 4, 2), np.float32), np.zeros(4, np.int64), np.array([5, 5, 6, -1]),
+        np.array([[0, 0, 0], [12, 0, 0], [0, 0, 0], [50, 0, 0]], np.float32),
+        np.zeros((0, 2), np.int64),
+    )  # fmt: skip
+    own_side = np.array([2 * np.exp(-1), 1]) / (2 * np.exp(-1) + 1) * 0.75
+    found = likeness(four, np.arange(4), recipe)[0]
+    np.testing.assert_allclose(found, [0, *own_side, 0.25], rtol=1e-5)
     with pytest.raises(ValueError, match="two objects"):
         learn_projection(dataclasses.replace(three, views=three.views[:, :1]), "test")

@@ -21,8 +21,10 @@ def test_vectors_have_unit_length_and_none_give_none() -> None:
     assert project(np.zeros((0, 6), np.float32)).shape == (0, 3)
 
 
-def test_what_is_saved_is_loaded_up_to_half_precision(tmp_path: Path) -> None:
-    saved = random_projection()
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_what_is_saved_is_loaded_up_to_half_precision(tmp_path: Path, order: str) -> None:
+    plain = random_projection()
+    saved = Projection(plain.mean, np.array(plain.matrix, order=order), plain.learned_on)
     save_projection(saved, tmp_path / "one.safetensors", {"steps": 1})
     loaded = load_projection(tmp_path / "one.safetensors")
     np.testing.assert_allclose(loaded.matrix, saved.matrix, atol=2e-3)
