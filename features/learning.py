@@ -22,6 +22,7 @@ from features.store import Progress
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+LOUDEST = 6.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +153,7 @@ def likeness(objects: Objects, rows: Ints, recipe: LearningRecipe) -> Floats:
 
 def telling(objects: Objects) -> Floats:
     """How well each feature `(C,)` tells categories apart: standard deviation between over within
-    categories, plus a half (Fisher's ratio)."""
+    categories, at most LOUDEST, plus a half (Fisher's ratio)."""
     features = objects.views[0]
     counts = np.bincount(objects.categories)
     means = np.zeros((len(counts), features.shape[1]))
@@ -161,7 +162,8 @@ def telling(objects: Objects) -> Floats:
     shares = counts[counts > 0] / len(features)
     between = shares @ (means - features.mean(axis=0)) ** 2
     within = np.maximum(features.var(axis=0) - between, 1e-9)
-    return np.asarray(np.sqrt(between / within) + 0.5, dtype=np.float32)
+    ratio = np.minimum(np.sqrt(between / within), LOUDEST)
+    return np.asarray(ratio + 0.5, dtype=np.float32)
 
 
 def _shares(values: Floats) -> Floats:
