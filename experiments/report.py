@@ -162,7 +162,10 @@ def _kept_of_oracle(saves: Mapping[str, Estimate]) -> tuple[str, ...]:
     if targeted is None or oracle is None or oracle.reading != "better":
         return ()
     share = targeted.lift / oracle.lift
-    return (f"With detected boxes {PRIMARY} keeps {share:.0%} of the lift with true boxes.",)
+    return (
+        f"With detected boxes {PRIMARY} keeps {share:.0%} of the lift with true boxes, "
+        "a ratio of two uncertain numbers.",
+    )
 
 
 def _checks(rows: Sequence[Row]) -> list[Row]:
