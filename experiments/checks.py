@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import chi2_contingency, chisquare
 
-from experiments.bootstrap import Lift, Replicates, two_sided_p_value
-from experiments.estimators import (
+from experiments.estimators.rankings import (
     Reals,
     Sample,
     effective_sample_size,
@@ -15,6 +14,7 @@ from experiments.estimators import (
     position_based_weights,
     top_share,
 )
+from experiments.statistics.bootstrap import Lift, Replicates, two_sided_p_value
 
 ALARM = 0.001  # p-value below which a check that should never fail has failed
 CRITICAL = frozenset(

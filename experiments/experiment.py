@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from experiments import checks
 from experiments.arms import AA, CONTROL, PRIMARY
-from experiments.bootstrap import Replicates, lift, replicate
 from experiments.checks import Check
-from experiments.estimators import (
+from experiments.estimators.examination import Examination, common_curve_p_value, measure
+from experiments.estimators.rankings import (
     Reals,
     Sample,
     effective_sample_size,
@@ -22,8 +22,8 @@ from experiments.estimators import (
     position_based,
     position_based_weights,
 )
-from experiments.examination import Examination, common_curve_p_value, measure
 from experiments.held_out import HeldOut, read_by_position, read_held_out, segments
+from experiments.statistics.bootstrap import Replicates, lift, replicate
 from experiments.verdict import PRIMARY_METRICS, Verdict, verdict
 from sql.database import Database, fingerprint
 from sql.tables import ACTIONS, arm_daily_engagement, experiment_checks, experiment_lift

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from experiments.estimators import Bools, Ints, Reals, Sample
+from experiments.estimators.rankings import Bools, Ints, Reals, Sample
 from sql.database import Database
 from sql.tables import ACTIONS
 

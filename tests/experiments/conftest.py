@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from experiments.estimators import Sample
+from experiments.estimators.rankings import Sample
 
 THETA = np.array([1.0, 0.7, 0.45, 0.3])
 

@@ -10,9 +10,9 @@ from scipy.stats import chi2_contingency
 from statsmodels.stats.multitest import multipletests
 
 from experiments import checks
-from experiments.bootstrap import Lift, replicate
 from experiments.checks import Check, holm
-from experiments.estimators import item_position, position_based
+from experiments.estimators.rankings import item_position, position_based
+from experiments.statistics.bootstrap import Lift, replicate
 
 World = Callable[..., Any]
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.optimize import isotonic_regression
 from scipy.stats import chi2_contingency
 
-from experiments.estimators import Reals
+from experiments.estimators.rankings import Reals
 
 MIN_REQUESTS = 1000  # a platform with fewer gets the curve of all platforms together
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from experiments.examination import Examination, common_curve_p_value, curve, measure
+from experiments.estimators.examination import Examination, common_curve_p_value, curve, measure
 
 COUNTS = st.lists(st.tuples(st.integers(1, 500), st.floats(0, 1)), min_size=1, max_size=12)
 

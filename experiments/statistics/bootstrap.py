@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from experiments.estimators import Reals, Sums, ratio_value
+from experiments.estimators.rankings import Reals, Sums, ratio_value
 
 N_REPLICATES = 1000
 USERS_AT_ONCE = 2048

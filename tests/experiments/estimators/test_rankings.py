@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.estimators import (
+from experiments.estimators.rankings import (
     Sample,
     effective_sample_size,
     item_position,

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments import bootstrap
-from experiments.bootstrap import Replicates, lift, replicate, two_sided_p_value
-from experiments.estimators import Sample, Sums, item_position, position_based
+from experiments.estimators.rankings import Sample, Sums, item_position, position_based
+from experiments.statistics import bootstrap
+from experiments.statistics.bootstrap import Replicates, lift, replicate, two_sided_p_value
 
 World = Callable[..., Any]
 
