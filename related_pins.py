@@ -11,14 +11,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from sql.home import HOME, Db, Home, existing, feature_versions, opened
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
@@ -33,19 +35,14 @@ sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describ
 app.add_typer(features_app, name="features")
 app.add_typer(sql_app, name="sql")
 app.add_typer(detector_app, name="detector")
+app.add_typer(experiment_app, name="experiment")
 crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: label, heat.")
 app.add_typer(crops_app, name="crops")
 
-_HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
 _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
 _DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
 _POOLING_HELP = "roi_align: pool the detector's own features; crop: embed the pixels of each box."
 _PROJECTION_HELP = "bundled (where it fits), none, or a file of `related-pins features learn`."
-Home = Annotated[Path, typer.Option(envvar="RELATED_PINS_HOME", help=_HOME_HELP)]
-Db = Annotated[
-    str | None,
-    typer.Option(envvar="RELATED_PINS_DB", help="URL of a database other than HOME's own."),
-]
 Source = Annotated[Path, typer.Option(help=_SOURCE_HELP)]
 LastSource = Annotated[Path | None, typer.Option(help=_SOURCE_HELP + " [default: the last one]")]
 Day = Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")]
@@ -55,7 +52,6 @@ EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained
 Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
 ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
-HOME = Path(".related-pins")
 
 
 @dataclass(frozen=True)
@@ -161,11 +157,13 @@ def rank_step(job: Job) -> dict[str, Any]:
 
 
 def experiment_step(job: Job) -> dict[str, Any]:
-    from experiments.experiment import run_experiment
+    from experiments.experiment import Setting, run_experiment
+    from experiments.plan import DAILY
 
-    version = feature_versions(job.database)["detected"]
+    plan = replace(DAILY, days=job.holdout_days)
+    setting = Setting(job.day, feature_versions(job.database)["detected"])
     job.progress("experiment", 0, 1)
-    summary = run_experiment(job.database, job.day, job.holdout_days, feature_version=version)
+    summary = run_experiment(job.database, plan, setting)
     job.progress("experiment", 1, 1)
     lifts = [asdict(lift) for lift in summary.lifts]
     return {
@@ -182,17 +180,6 @@ def report_step(job: Job, source: Path) -> dict[str, Any]:
     path = write_report(job.database, source, job.home, job.day, job.holdout_days)
     job.progress("report", 1, 1)
     return {"report": str(path)}
-
-
-def feature_versions(database: "Database") -> dict[str, str]:
-    """The newest feature version by kind: 'detected' and, with true boxes, 'true_boxes'."""
-    rows = database.read(
-        "SELECT piece, feature_version FROM manifest "
-        "WHERE step = 'feature_version' AND feature_version IS NOT NULL"
-    ).to_pylist()
-    if not rows:
-        raise ValueError("There are no features yet; run `related-pins features` first.")
-    return {row["piece"]: row["feature_version"] for row in rows}
 
 
 def visual_extractor(
@@ -348,14 +335,19 @@ def rank(
         summary |= rank_step(job)
 
 
-@app.command()
+@experiment_app.callback()
 def experiment(
-    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False
-) -> None:
+    context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Compare the arms' engagement with whole_image on the held-out days.
 
     Example: related-pins experiment --date 2026-11-15
     """
+    if context.invoked_subcommand:
+        return
+    if date is None:
+        raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("experiment", date, home, db, holdout_days, as_json) as (job, summary):
         summary |= experiment_step(job)
 
@@ -515,26 +507,6 @@ def started(
     from experiments.summary import summary_text
 
     print(summary_text(database, command, day, home, summary))
-
-
-def opened(home: Path, db: str | None) -> "Database":
-    """The database of this home or URL, migrated."""
-    from sql.database import open_database
-
-    database = open_database(db or home / "related_pins.db")
-    database.upgrade()
-    return database
-
-
-def existing(home: Path, db: str | None) -> "Database":
-    """The database as it is; a home without one is an error, not a new database."""
-    from sql.database import open_database
-
-    if db is None and not (home / "related_pins.db").exists():
-        raise FileNotFoundError(
-            f"There is no database in {home}; name another --home, or run `related-pins daily`."
-        )
-    return open_database(db or home / "related_pins.db")
 
 
 def last_source(database: "Database", source: Path | None) -> Path:

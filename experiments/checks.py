@@ -193,8 +193,24 @@ def estimators_agree(
     passed = not p_value < 0.01
     return Check(
         "estimators_agree", passed, p_value, "p >= 0.01",
-        f"Position by position and position-based, the lift of {arm} in saves "
+        f"Position by position and position-based, the lift of {arm} "
         f"{'agrees' if passed else 'differs'} within what chance allows.",
+    )  # fmt: skip
+
+
+def intervals_agree(lift: Lift, standard_error: float, arm: str) -> Check:
+    """Returns whether the bootstrap's interval is as wide as the delta method's, give or take 25 %.
+
+    value is the ratio of their widths: 1 where the delta method gives none, NaN where the bootstrap
+    gives none; both pass.
+    """
+    width = 2 * 1.959964 * standard_error
+    ratio = (lift.high - lift.low) / width if width > 0 else 1.0
+    passed = not abs(ratio - 1) > 0.25
+    return Check(
+        "intervals_agree", passed, ratio, "0.75 to 1.25",
+        f"The bootstrap's interval of the lift of {arm} is {ratio:.2f} times as wide as the delta "
+        "method's.",
     )  # fmt: skip
 
 

@@ -1,19 +1,19 @@
 """The held-out requests in random order, and what each arm would have shown on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from experiments.estimators.rankings import Bools, Ints, Reals, Sample
+from experiments.estimators.rankings import Bools, Reals, Sample
+from experiments.orders import NEW_DAYS, health, place
 from sql.database import Database
 from sql.tables import ACTIONS
 
+DIMENSIONS = ("query_has_object", "category", "platform", "query_pin_age")
 MIN_CATEGORY_REQUESTS = 200
-_NEVER = np.iinfo(np.int64).max
 
 _FLAGS = ",\n       ".join(
     f"MAX(CASE WHEN e.action = '{action}' THEN 1 ELSE 0 END) AS {action}" for action in ACTIONS
@@ -38,14 +38,15 @@ GROUP BY platform, position
 ORDER BY platform, position
 """
 _ORDER = """
-SELECT k.query_pin_id, k.candidate_pin_id, k.rank, p.created_at
+SELECT k.query_pin_id, k.candidate_pin_id, k.rank, p.created_at, v.dominant_category AS category
 FROM rankings AS k LEFT JOIN pins AS p ON p.pin_id = k.candidate_pin_id
+LEFT JOIN pin_visuals AS v ON v.pin_id = k.candidate_pin_id AND v.feature_version = :version
 WHERE k.date = :date AND k.arm = :arm AND k.query_pin_id IN (
     SELECT query_pin_id FROM requests WHERE policy = 'random' AND date BETWEEN :first AND :date)
 """
 _QUERY_PINS = """
-SELECT pin_id AS query_pin_id, n_objects, dominant_category
-FROM pin_visuals WHERE feature_version = :version
+SELECT p.pin_id AS query_pin_id, p.created_at, v.n_objects, v.dominant_category
+FROM pins AS p LEFT JOIN pin_visuals AS v ON v.pin_id = p.pin_id AND v.feature_version = :version
 """
 
 
@@ -53,13 +54,16 @@ FROM pin_visuals WHERE feature_version = :version
 class HeldOut:
     """The sample of the held-out days; `requests` has one row per request of it, in its order.
 
-    requests: request_id, user_id, query_pin_id, date, platform, category (of the query pin's
-    dominant object; null without object). Left out: n_missing of n_impressions impressions
-    without usable propensity, n_unranked of n_shown requests whose query pin an arm did not rank.
+    requests: request_id, user_id, query_pin_id, date, platform, page, category (of the query pin's
+    dominant object; null without object), query_pin_age (new: created on the day of the request or
+    the 7 days before it; else old). health: for each arm (R, 2), diversity and share of new pins of
+    the page it would show. Left out: n_missing of n_impressions impressions without usable
+    propensity, n_unranked of n_shown requests whose query pin an arm did not rank.
     """
 
     sample: Sample
     requests: pd.DataFrame
+    health: Mapping[str, Reals]
     n_impressions: int
     n_missing: int
     n_shown: int
@@ -78,19 +82,24 @@ def read_held_out(
     shown = database.read(_SHOWN, first=first, last=day).to_pandas()
     shown = shown.sort_values(["request_id", "position", "candidate_pin_id"], ignore_index=True)
     shown["page"] = shown.groupby("request_id")["position"].transform("max")
-    ranked = np.ones(len(shown), bool)
+    ranked, orders = np.ones(len(shown), bool), {}
     for arm in arms:
-        order = database.read(_ORDER, date=day, first=first, arm=arm).to_pandas()
-        shown[f"rank {arm}"], known = place(shown, order)
+        orders[arm] = database.read(
+            _ORDER, date=day, first=first, arm=arm, version=feature_version
+        ).to_pandas()
+        shown[f"rank {arm}"], known = place(shown, orders[arm])
         ranked &= known
     usable = shown["propensity"].between(0, 1, inclusive="right").to_numpy()
     kept = shown[ranked & usable].reset_index(drop=True)
-    visuals = database.read(_QUERY_PINS, version=feature_version).to_pandas()
     sample, requests = _sample(kept, arms)
-    requests = requests.merge(visuals, how="left", on="query_pin_id")
+    pins = database.read(_QUERY_PINS, version=feature_version).to_pandas()
+    requests = requests.merge(pins, how="left", on="query_pin_id")
     requests["category"] = requests["dominant_category"].where(requests["n_objects"] > 0)
+    days_old = (pd.to_datetime(requests["date"]) - requests["created_at"].dt.normalize()).dt.days
+    requests["query_pin_age"] = np.where(days_old <= NEW_DAYS, "new", "old")
     return HeldOut(
-        sample, requests, len(shown), int((~usable).sum()),
+        sample, requests, {arm: health(requests, orders[arm]) for arm in arms},
+        len(shown), int((~usable).sum()),
         shown["request_id"].nunique(), shown["request_id"][~ranked].nunique(),
     )  # fmt: skip
 
@@ -104,54 +113,25 @@ def read_by_position(database: Database, first: date, last: date) -> pd.DataFram
     return counts
 
 
-def place(shown: pd.DataFrame, order: pd.DataFrame) -> tuple[Ints, Bools]:
-    """Returns each shown candidate's place in an arm's order, and whether its query was ranked.
-
-    shown: query_pin_id, candidate_pin_id, date; order: query_pin_id, candidate_pin_id, rank,
-    created_at. Both results are (N,); place 0 means none.
-    """
-    keys = ["query_pin_id", "candidate_pin_id"]
-    rank = shown[keys].merge(order, how="left", on=keys)["rank"].fillna(0).to_numpy(np.int64)
-    queries = pd.Index(order["query_pin_id"].unique())
-    created = np.full((len(queries), int(order["rank"].max()) if len(order) else 1), _NEVER)
-    created[queries.get_indexer(order["query_pin_id"]), order["rank"].astype(int) - 1] = _days(
-        order["created_at"].fillna(pd.Timestamp(0))
-    )
-    query, known = queries.get_indexer(shown["query_pin_id"]), rank > 0
-    pairs = np.stack([query, _days(shown["date"])], axis=1)
-    pairs, number = np.unique(pairs, axis=0, return_inverse=True)
-    if not len(queries):
-        return rank, known
-    places = rank_among(created[pairs[:, 0]] < pairs[:, 1, None])
-    return np.where(known, places[number.ravel(), np.maximum(rank, 1) - 1], 0), query >= 0
-
-
-def rank_among(available: Bools) -> Ints:
-    """Returns each rank's place among the available ones, (..., M) int64; 0 where not available.
-
-    >>> rank_among(np.array([True, False, True])).tolist()
-    [1, 0, 2]
-    """
-    return np.where(available, np.cumsum(available, axis=-1), 0)
-
-
-def segments(requests: pd.DataFrame) -> dict[str, Bools]:
+def segments(requests: pd.DataFrame, dimensions: Sequence[str] = DIMENSIONS) -> dict[str, Bools]:
     """Returns which of the requests (R,) each segment holds; empty segments are left out.
 
-    `all`; query_has_object=yes/no and platform=... each divide `all`; category=... divides
-    query_has_object=yes, with categories of fewer than 200 requests together as category=other.
+    `all`; query_has_object=yes/no, platform=... and query_pin_age=new/old each divide `all`;
+    category=... divides query_has_object=yes, with categories of fewer than 200 requests together
+    as category=other.
     """
     has_object = requests["category"].notna()
     sizes = requests["category"].map(requests["category"].value_counts())
     small = (sizes < MIN_CATEGORY_REQUESTS).to_numpy()
-    category = requests["category"].mask(small, "other")
     columns = {
         "query_has_object": has_object.map({True: "yes", False: "no"}),
-        "category": category,
+        "category": requests["category"].mask(small, "other"),
         "platform": requests["platform"],
+        "query_pin_age": requests["query_pin_age"],
     }
     found = {"all": np.ones(len(requests), bool)}
-    for dimension, values in columns.items():
+    for dimension in dimensions:
+        values = columns[dimension]
         for value in sorted(values.dropna().unique()):
             found[f"{dimension}={value}"] = (values == value).to_numpy(bool)
     return found
@@ -170,12 +150,9 @@ def _sample(kept: pd.DataFrame, arms: Sequence[str]) -> tuple[Sample, pd.DataFra
         actions=_reals(kept, ACTIONS),
         ranks={arm: kept[f"rank {arm}"].to_numpy(np.int64) for arm in arms},
     )
-    return sample, requests[["request_id", "user_id", "query_pin_id", "date", "platform"]]
+    columns = ["request_id", "user_id", "query_pin_id", "date", "platform", "page"]
+    return sample, requests[columns]
 
 
 def _reals(frame: pd.DataFrame, columns: Sequence[str]) -> Reals:
     return frame[list(columns)].to_numpy(np.float64)
-
-
-def _days(values: "pd.Series[pd.Timestamp]") -> npt.NDArray[np.int64]:
-    return values.to_numpy("datetime64[D]").astype(np.int64)

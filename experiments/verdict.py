@@ -1,76 +1,96 @@
-"""What to do with the primary arm: ship it, hold it, or wait for more data."""
+"""What to do with the treatment of a plan: ship it, hold it, or wait for more data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.arms import CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL, holm
+from experiments.metrics import METRICS
+from experiments.plan import DAILY, Plan
 from experiments.wording import percent
 
-PRIMARY_METRIC = "save"
-PRIMARY_METRICS = ("save", "click")
-GUARDRAIL = "hide"
 ESTIMATOR = "snips_position_based"
-LEVEL = 0.05
-WORTHWHILE = 0.01  # a lift that is surely smaller is not worth shipping
+PRIMARY_METRIC, GUARDRAIL, LEVEL = DAILY.primary[0], DAILY.guardrails[0], DAILY.level
 
 Row = Mapping[str, Any]
+Decision = Literal["ship", "hold", "more data"]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The decision, its reason in one sentence, and the adjusted p-values by (arm, metric)."""
 
-    decision: Literal["ship", "hold", "more data"]
+    decision: Decision
     sentence: str
     adjusted: Mapping[tuple[str, str], float]
 
 
-def verdict(lifts: Sequence[Row], checks: Sequence[Row]) -> Verdict:
-    """Returns the verdict on `targeted`, from the rows of experiment_lift and experiment_checks.
+def verdict(lifts: Sequence[Row], checks: Sequence[Row], plan: Plan = DAILY) -> Verdict:
+    """Returns the verdict on the plan's treatment, from its lifts and checks.
 
-    Rows are of one date. Judged are position-based lifts of segment `all`. In this order: a failed
-    critical check, or hides that rise significantly: hold. Saves differ from the control after
-    Holm's correction over shippable arms and (save, click): ship a gain, hold a loss. The whole
-    interval of saves below +1 %: hold. Otherwise: more data.
+    Judged are position-based lifts of segment `all`. In this order: a failed critical check, or a
+    guardrail that gets worse significantly: hold. The first primary metric differs from the control
+    after Holm's correction over the arms that could ship and the primary metrics: ship a gain, hold
+    a loss. Its whole interval below the worthwhile lift: hold. Otherwise: more data.
     """
     judged = {
         (row["arm"], row["metric"]): row
         for row in lifts
         if row["segment"] == "all" and row["estimator"] == ESTIMATOR and _known(row["p_value"])
     }
-    family = [k for k in judged if k[0] in SHIPPABLE and k[1] in PRIMARY_METRICS]
+    arms = tuple(dict.fromkeys(arm for arm, _ in judged))
+    family = [key for key in plan.family(arms) if key in judged]
     p_values = holm([judged[key]["p_value"] for key in family])
     adjusted = dict(zip(family, p_values, strict=True))
     failed = [c["name"] for c in checks if c["name"] in CRITICAL and not c["passed"]]
     if failed:
         reason = f"Hold: no lift can be trusted while {', '.join(failed)} fails."
         return Verdict("hold", reason, adjusted)
-    row, hide = judged.get((PRIMARY, PRIMARY_METRIC)), judged.get((PRIMARY, GUARDRAIL))
-    if row is None or not _known(row["ci_low"]):
-        reason = f"More data: the lift of {PRIMARY} in saves cannot be estimated yet."
-        return Verdict("more data", reason, adjusted)
-    decision, reason = _judge(row, hide, adjusted[PRIMARY, PRIMARY_METRIC])
+    key = (plan.treatment, plan.primary[0])
+    row = judged.get(key)
+    if key not in adjusted or row is None or not _known(row["ci_low"]):
+        why = f"the lift of {key[0]} in {_noun(key[1])} cannot be estimated yet"
+        if row is not None and key not in adjusted:
+            why = f"{key[0]} is for evaluation only and cannot be shipped"
+            return Verdict("hold", f"Hold: {why}.", adjusted)
+        return Verdict("more data", f"More data: {why}.", adjusted)
+    guards = [judged[guard] for m in plan.guardrails if (guard := (key[0], m)) in judged]
+    decision, reason = _judge(plan, row, guards, adjusted[key])
     return Verdict(decision, reason, adjusted)
 
 
-def _judge(
-    row: Row, hide: Row | None, p_value: float
-) -> tuple[Literal["ship", "hold", "more data"], str]:
+def _judge(plan: Plan, row: Row, guards: Sequence[Row], p_value: float) -> tuple[Decision, str]:
+    arm = plan.treatment
     found = (
-        f"saves per request {percent(row['lift'])} against {CONTROL} (95% interval "
-        f"{percent(row['ci_low'])} to {percent(row['ci_high'])}, adjusted p {p_value:.3f})"
+        f"{METRICS[row['metric']].unit} {percent(row['lift'])} against {plan.control} (95% "
+        f"interval {percent(row['ci_low'])} to {percent(row['ci_high'])}, adjusted p {p_value:.3f})"
     )
-    if hide and hide["treatment"] > hide["control"] and hide["p_value"] < LEVEL:
-        return "hold", f"Hold {PRIMARY}: people hide more of it (p {hide['p_value']:.3f}); {found}."
-    if p_value < LEVEL and row["lift"] > 0:
-        return "ship", f"Ship {PRIMARY}: {found}."
-    if p_value < LEVEL:
-        return "hold", f"Hold {PRIMARY}, it loses: {found}."
-    if row["ci_high"] < WORTHWHILE:
-        return "hold", f"Hold {PRIMARY}, a gain of {WORTHWHILE:.0%} is ruled out: {found}."
-    return "more data", f"More data: {PRIMARY} cannot be told from no lift yet; {found}."
+    for guard in guards:
+        if _worse(guard) and guard["p_value"] < plan.level:
+            more = "hide more of it" if guard["metric"] == "hide" else _change(guard)
+            return "hold", f"Hold {arm}: people {more} (p {guard['p_value']:.3f}); {found}."
+    gain = row["lift"] > 0 if METRICS[row["metric"]].more_is_better else row["lift"] < 0
+    if p_value < plan.level and gain:
+        return "ship", f"Ship {arm}: {found}."
+    if p_value < plan.level:
+        return "hold", f"Hold {arm}, it loses: {found}."
+    if row["ci_high"] < plan.worthwhile and METRICS[row["metric"]].more_is_better:
+        return "hold", f"Hold {arm}, a gain of {plan.worthwhile * 100:g}% is ruled out: {found}."
+    return "more data", f"More data: {arm} cannot be told from no lift yet; {found}."
+
+
+def _worse(row: Row) -> bool:
+    rises = bool(row["treatment"] > row["control"])
+    return rises is not METRICS[row["metric"]].more_is_better and row["treatment"] != row["control"]
+
+
+def _change(row: Row) -> str:
+    direction = "more" if row["treatment"] > row["control"] else "fewer"
+    return f"make {direction} {_noun(row['metric'])}"
+
+
+def _noun(metric: str) -> str:
+    return METRICS[metric].unit.removesuffix(" per request")
 
 
 def _known(value: float | None) -> bool:

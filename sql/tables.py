@@ -314,18 +314,21 @@ experiment_lift = _table(
                        "whole_image.",
     day_key("date of the run; the held-out window ends on it"),
     key("arm", "treatment arm"),
-    key("metric", "action counted per request: closeup, click, long_click, save or hide"),
+    key("metric", "action counted per request (closeup, click, long_click, save or hide), or what "
+                  "is known of the arm's page (diversity or new_pin_share)"),
     key("segment", "all, or <dimension>=<value>"),
-    key("estimator", "snips_item_position or snips_position_based"),
+    key("estimator", "snips_item_position or snips_position_based; arm_page where nothing has to "
+                     "be estimated"),
     count("n_requests", "random-order requests in the held-out window"),
     count("n_users", "users among them"),
     real("effective_sample_size", "impressions the treatment's weights are worth (Kish)"),
-    real("control", "actions per request of whole_image, estimated"),
-    real("treatment", "actions per request of the arm, estimated"),
+    real("control", "value of whole_image, per request"),
+    real("treatment", "value of the arm, per request"),
     real("lift", "treatment over control, minus 1"),
     real("ci_low", "lower end of the 95 % interval of lift"),
     real("ci_high", "upper end of the 95 % interval of lift"),
     real("p_value", "two-sided p-value of no lift"),
+    real("standard_error", "standard error of lift by the delta method, the check of the interval"),
 )  # fmt: skip
 
 arm_daily_engagement = _table(
@@ -342,6 +345,64 @@ arm_daily_engagement = _table(
 experiment_checks = _table(
     "experiment_checks", "One row per date and check of whether the verdict can be trusted.",
     day_key("date of the run"),
+    key("name", "name of the check"),
+    whole("passed", "1 if passed, else 0"),
+    real("value", "what was measured"),
+    text("expected", "what would pass"),
+    text("detail", "one sentence"),
+)  # fmt: skip
+
+traffic_metrics = _table(
+    "traffic_metrics", "One row per date of the run, policy and metric: the held-out traffic as it "
+                       "was shown.",
+    day_key("date of the run; the held-out window ends on it"),
+    key("policy", "production or random"),
+    key("metric", "save, click, long_click, closeup, hide, diversity, new_pin_share (per request) "
+                  "or save_propensity (users who saved / users who saw)"),
+    real("value", "numerator over denominator"),
+    real("ci_low", "lower end of its 95 % interval, clustered by user"),
+    real("ci_high", "upper end of its 95 % interval, clustered by user"),
+    count("n_requests", "requests of the policy in the window"),
+    count("n_users", "users among them"),
+)  # fmt: skip
+
+experiment_runs = _table(
+    "experiment_runs", "One row per run of a plan; rows are only ever added.",
+    key("run_id", "run: a hash of plan, code and inputs, so the same run is there once"),
+    text("name", "name of the plan"),
+    day(comment="last held-out day"),
+    text("plan", "the plan, as JSON"),
+    text("feature_version", "version of the visual features"),
+    text("code_version", "hash of the code that made the numbers"),
+    text("decision", "ship, hold or more data"),
+    text("sentence", "the verdict in one sentence"),
+    time("made_at", "when it was run, UTC"),
+    sa.Index("experiment_runs_by_date", "date"),
+)  # fmt: skip
+
+experiment_results = _table(
+    "experiment_results", "One row per run, arm, metric, segment and estimator: what a run of a "
+                          "plan found.",
+    key("run_id", "run"),
+    key("arm", "treatment arm"),
+    key("metric", "as in experiment_lift"),
+    key("segment", "all, or <dimension>=<value>"),
+    key("estimator", "as in experiment_lift"),
+    count("n_requests", "random-order requests in the held-out window"),
+    count("n_users", "users among them"),
+    real("effective_sample_size", "impressions the treatment's weights are worth (Kish)"),
+    real("control", "value of the plan's control, per request"),
+    real("treatment", "value of the arm, per request"),
+    real("lift", "treatment over control, minus 1"),
+    real("ci_low", "lower end of the 95 % interval of lift"),
+    real("ci_high", "upper end of the 95 % interval of lift"),
+    real("p_value", "two-sided p-value of no lift"),
+    real("standard_error", "standard error of lift by the delta method"),
+)  # fmt: skip
+
+experiment_run_checks = _table(
+    "experiment_run_checks", "One row per run and check of whether its verdict can be trusted.",
+    key("run_id", "run"),
     key("name", "name of the check"),
     whole("passed", "1 if passed, else 0"),
     real("value", "what was measured"),

@@ -8,14 +8,17 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from experiments.experiment import POSITION_BASED, run_experiment
+from experiments.experiment import ExperimentSummary, Setting, run_experiment
+from experiments.metrics import HEALTH
+from experiments.plan import DAILY
+from experiments.verdict import ESTIMATOR
 from sql import tables
 from sql.database import Database
 from sql.tables import ACTIONS
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 8)
 VERSION = "v1"
-RESULTS = ("experiment_lift", "arm_daily_engagement", "experiment_checks")
+RESULTS = ("experiment_lift", "arm_daily_engagement", "experiment_checks", "traffic_metrics")
 
 
 def write(database: Database, name: str, frame: pd.DataFrame, **where: object) -> None:
@@ -84,6 +87,12 @@ def rank(database: Database, arm: str, ranks: np.ndarray) -> None:
     write(database, "rankings", pd.DataFrame(rows), date=LAST, arm=arm)
 
 
+def run(
+    database: Database, day: date = LAST, *, days: int = 4, random_share: float | None = None
+) -> ExperimentSummary:
+    return run_experiment(database, replace(DAILY, days=days), Setting(day, VERSION, random_share))
+
+
 def results(database: Database) -> dict[str, list[dict[str, Any]]]:
     return {name: database.read(f"SELECT * FROM {name} ORDER BY 1, 2, 3, 4").to_pylist()
             for name in RESULTS}  # fmt: skip
@@ -108,7 +117,7 @@ def filled(database: Database, world: Callable[..., Any], theta: np.ndarray) -> 
 
 
 def test_a_planted_lift_is_found(filled: Database, world: Callable[..., Any]) -> None:
-    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    summary = run(filled)
     truth = world()
     expected = truth.truth("better") / truth.truth("random") - 1
     for estimator in ("snips_position_based", "snips_item_position"):
@@ -127,19 +136,22 @@ def test_a_planted_lift_is_found(filled: Database, world: Callable[..., Any]) ->
 
 
 def test_a_twin_with_the_same_ranking_has_no_lift_at_all(filled: Database) -> None:
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     twin = lifts(filled, arm="whole_image_aa", metric="click")
     assert set(twin[["lift", "ci_low", "ci_high"]].to_numpy().ravel()) == {0.0}
     assert set(twin["p_value"]) == {1.0}
 
 
 def test_there_is_a_row_for_everything(filled: Database) -> None:
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     found = lifts(filled)
     keys = ["arm", "metric", "segment", "estimator"]
     assert not found.duplicated(keys).any()
-    assert len(found) == np.prod([found[key].nunique() for key in keys])
-    assert set(found["metric"]) == set(ACTIONS)
+    estimated = found[found["estimator"] != "arm_page"]
+    assert len(estimated) == np.prod([estimated[key].nunique() for key in keys])
+    assert set(estimated["metric"]) == set(ACTIONS)
+    assert set(found.loc[found["estimator"] == "arm_page", "metric"]) == set(HEALTH)
+    assert found["standard_error"][found["lift"].notna()].ge(0).all()
     sizes = found.groupby("segment")["n_requests"].first()
     whole = filled.read(
         "SELECT COUNT(*) AS n, COUNT(DISTINCT user_id) AS users FROM requests "
@@ -147,7 +159,7 @@ def test_there_is_a_row_for_everything(filled: Database) -> None:
     ).to_pylist()[0]
     assert sizes["all"] == whole["n"]
     assert found.query("segment == 'all'")["n_users"].unique().tolist() == [whole["users"]]
-    for dimension in ("query_has_object=", "platform="):
+    for dimension in ("query_has_object=", "platform=", "query_pin_age="):
         assert sizes[sizes.index.str.startswith(dimension)].sum() == whole["n"]
     categories = sizes[sizes.index.str.startswith("category=")]
     assert categories.sum() == sizes["query_has_object=yes"]
@@ -160,24 +172,24 @@ def test_there_is_a_row_for_everything(filled: Database) -> None:
 def test_the_estimate_of_a_segment_is_that_of_its_requests_alone(
     filled: Database, world: Callable[..., Any]
 ) -> None:
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     before = lifts(filled, segment="platform=ios")
     keep = filled.read("SELECT * FROM requests WHERE platform = 'ios' OR date < '2026-11-05'")
     filled.replace(tables.requests, keep)
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     pd.testing.assert_frame_equal(before, lifts(filled, segment="platform=ios"))
 
 
 def test_twice_changes_nothing(filled: Database) -> None:
-    first = run_experiment(filled, LAST, feature_version=VERSION)
+    first = run(filled)
     rows = results(filled)
-    again = run_experiment(filled, LAST, feature_version=VERSION)
+    again = run(filled)
     assert again == replace(first, unchanged=True)
     assert results(filled) == rows
 
 
 def test_what_happened_later_is_not_known(filled: Database) -> None:
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     rows = results(filled)
     later = LAST + timedelta(days=1)
     seen = filled.read("SELECT * FROM impressions").to_pandas().head(2_000)
@@ -188,16 +200,16 @@ def test_what_happened_later_is_not_known(filled: Database) -> None:
     new = filled.read("SELECT * FROM requests").to_pandas().head(500)
     new = new.assign(request_id="n" + new["request_id"], date=later, requested_at=at(later))
     filled.append(tables.requests, pa.Table.from_pandas(new, preserve_index=False))
-    assert run_experiment(filled, LAST, feature_version=VERSION).unchanged
+    assert run(filled).unchanged
     filled.replace(tables.manifest, filled.read("SELECT * FROM manifest").slice(0, 0))
-    assert not run_experiment(filled, LAST, feature_version=VERSION).unchanged
+    assert not run(filled).unchanged
     assert results(filled) == rows
 
 
 def test_a_new_ranking_is_a_new_experiment(filled: Database, world: Callable[..., Any]) -> None:
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     rank(filled, "targeted", world().ranks["random"])
-    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    summary = run(filled)
     assert not summary.unchanged
     assert {x.lift for x in summary.lifts} == {0.0}
     assert summary.verdict.decision == "hold"  # a gain of 1 % is ruled out
@@ -208,17 +220,17 @@ def test_impressions_without_propensity_are_left_out_and_counted(filled: Databas
     shown.loc[shown.index % 10 == 0, "propensity"] = np.nan
     shown.loc[shown.index % 10 == 5, "propensity"] = 1.7
     write(filled, "impressions", shown)
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     found = check(filled, "missing_propensity")
     assert found["value"] == pytest.approx(0.2, abs=0.02)
     assert not found["passed"]
-    assert lifts(filled, metric="save", estimator=POSITION_BASED)["lift"].notna().all()
+    assert lifts(filled, metric="save", estimator=ESTIMATOR)["lift"].notna().all()
 
 
 def test_requests_that_no_arm_ranked_are_left_out_and_counted(filled: Database) -> None:
     ranked = filled.read("SELECT * FROM rankings WHERE query_pin_id <> 'q5' OR arm <> 'targeted'")
     filled.replace(tables.rankings, ranked)
-    run_experiment(filled, LAST, feature_version=VERSION)
+    run(filled)
     found = check(filled, "unranked_requests")
     assert found["value"] == pytest.approx(1 / 6, abs=0.03)
     assert not found["passed"]
@@ -228,14 +240,14 @@ def test_a_share_that_drops_on_a_day_holds_the_verdict(filled: Database) -> None
     kept = filled.read("SELECT * FROM requests").to_pandas()
     gone = (kept["policy"] == "random") & (kept["date"] == LAST) & (kept.index % 2 == 0)
     write(filled, "requests", kept[~gone])
-    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    summary = run(filled)
     assert "sample_ratio_by_day" in summary.failed_checks
     assert summary.verdict.decision == "hold"
 
 
 def test_the_stated_share_is_checked_where_it_is_known(filled: Database) -> None:
-    assert not run_experiment(filled, LAST, feature_version=VERSION, random_share=0.1).failed_checks
-    summary = run_experiment(filled, LAST, feature_version=VERSION, random_share=0.2)
+    assert not run(filled, random_share=0.1).failed_checks
+    summary = run(filled, random_share=0.2)
     assert summary.failed_checks == ("sample_ratio_stated",)
 
 
@@ -245,17 +257,17 @@ def test_without_random_order_there_is_nothing_to_say(filled: Database) -> None:
         "requests",
         filled.read("SELECT * FROM requests").to_pandas().assign(policy="production"),
     )
-    summary = run_experiment(filled, LAST, feature_version=VERSION)
+    summary = run(filled)
     assert (summary.lifts, summary.n_requests) == ((), 0)
     assert summary.failed_checks == ("random_requests",)
     assert summary.verdict.decision == "hold"
 
 
 def test_examination_of_the_window_itself_is_told(filled: Database) -> None:
-    summary = run_experiment(filled, LAST, holdout_days=8, feature_version=VERSION)
+    summary = run(filled, days=8)
     assert summary.failed_checks == ("examination_before_window",)
 
 
 def test_without_a_control_it_does_not_start(filled: Database) -> None:
     with pytest.raises(ValueError, match="whole_image has no ranking of 2026-11-07"):
-        run_experiment(filled, LAST - timedelta(days=1), feature_version=VERSION)
+        run(filled, LAST - timedelta(days=1))
