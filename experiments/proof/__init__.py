@@ -1,0 +1,1 @@
+"""The harness against data whose answer is known: simulated worlds and public experiments."""
