@@ -92,6 +92,34 @@ def check(file: MaybeFile = None, date: Day = None, home: Home = HOME, db: Db = 
 
 
 @app.command()
+def power(
+    file: MaybeFile = None, date: Day = None, home: Home = HOME, db: Db = None,
+    lift: Annotated[float, typer.Option(min=0.0001, help="Lift worth finding, a share.")] = 0.02,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """The smallest lift a plan's data would find in 4 of 5 times, and the days that another needs.
+
+    Example: related-pins experiment power mine.toml --lift 0.02
+    """
+    from experiments.plan import DAILY, read_plan
+
+    plan = replace(read_plan(file) if file else DAILY, segments=())
+    rows = power_rows(_carried_out(existing(home, db), plan, date), lift)
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    _print_table(
+        ("metric", "standard error of lift", "lift found with 80% power",
+         f"power for a lift of {lift:.1%}", f"held-out days for {lift:.1%}"),
+        [(r["metric"], f"{r['standard_error']:.2%}", f"{r['detectable_lift']:.1%}",
+          f"{r['power']:.0%}", f"{r['days']:,} (has {plan.days})") for r in rows],
+    )  # fmt: skip
+    print(f"{plan.treatment} against {plan.control}, at level {plan.level:g} of a single test. Days "
+          "are a lower bound where the same users come back.")  # fmt: skip
+    print("Next: related-pins experiment run FILE")
+
+
+@app.command()
 def history(home: Home = HOME, db: Db = None, as_json: AsJson = False) -> None:
     """All runs of plans, newest first.
 
@@ -128,6 +156,31 @@ def again(run_id: str, home: Home = HOME, db: Db = None) -> None:
     for difference in found:
         print(f"Differs: {difference}.")
     print("Next: related-pins experiment history")
+
+
+def power_rows(done: "Run", lift: float) -> list[dict[str, Any]]:
+    """Returns what the treatment's data can see, one row per primary metric and guardrail.
+
+    Each has metric, standard_error (of lift), detectable_lift (with 80 % power), power (for `lift`)
+    and days (held-out days that find `lift` with 80 % power). Metrics without any are left out.
+    """
+    from experiments.statistics.power import minimum_detectable_lift, more_days
+    from experiments.statistics.power import power as power_of
+    from experiments.verdict import ESTIMATOR
+
+    plan, rows = done.plan, []
+    for row in done.lifts:
+        if (row["arm"], row["segment"], row["estimator"]) != (plan.treatment, "all", ESTIMATOR):
+            continue
+        error = row["standard_error"]
+        if row["metric"] in (*plan.primary, *plan.guardrails) and error > 0:
+            rows.append({
+                "metric": row["metric"], "standard_error": error,
+                "detectable_lift": minimum_detectable_lift(error, level=plan.level),
+                "power": power_of(lift, error, plan.level),
+                "days": plan.days + more_days(error, plan.days, lift, level=plan.level),
+            })  # fmt: skip
+    return rows
 
 
 def _carried_out(

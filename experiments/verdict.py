@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.checks import CRITICAL, holm
+from experiments.checks import CRITICAL
 from experiments.metrics import METRICS
 from experiments.plan import DAILY, Plan
+from experiments.statistics.corrections import holm
 from experiments.wording import percent
 
 ESTIMATOR = "snips_position_based"
