@@ -114,8 +114,8 @@ def power(
         [(r["metric"], f"{r['standard_error']:.2%}", f"{r['detectable_lift']:.1%}",
           f"{r['power']:.0%}", f"{r['days']:,} (has {plan.days})") for r in rows],
     )  # fmt: skip
-    print(f"{plan.treatment} against {plan.control}, at level {plan.level:g} of a single test. Days "
-          "are a lower bound where the same users come back.")  # fmt: skip
+    print(f"{plan.treatment} against {plan.control}, at level {plan.level:g} of a single test.")
+    print("Days are a lower bound where the same users come back.")
     print("Next: related-pins experiment run FILE")
 
 

@@ -32,11 +32,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import OneHotEncoder
 
-from experiments.checks import holm
 from experiments.estimators import actions
 from experiments.estimators.estimate import Estimate
 from experiments.estimators.rankings import Ints, Reals
 from experiments.estimators.support import NoSupport, Support, require, support
+from experiments.statistics.corrections import holm
 
 CAMPAIGNS = ("men", "women")
 DIRECTIONS = (("random", "bts"), ("bts", "random"))  # logged, target
