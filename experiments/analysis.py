@@ -132,6 +132,7 @@ def _checks(
         *checks.overlap(_weights(sample, theta, arm, POSITION_BASED), arm),
         checks.propensities(held_out.n_missing, held_out.n_impressions),
         checks.unranked(held_out.n_unranked, held_out.n_shown),
+        checks.robots(held_out.n_robots, held_out.n_robot_requests, sample.n_requests),
         checks.heaviest_user(sample),
         checks.estimators_agree(both[0], both[1], metric, arm),
         checks.intervals_agree(lift(*both[0])[metric], error, arm),

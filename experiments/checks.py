@@ -231,6 +231,16 @@ def unranked(n_unranked: int, n_requests: int) -> Check:
     )  # fmt: skip
 
 
+def robots(n_robots: int, n_left_out: int, n_kept: int) -> Check:
+    """Returns whether users taken for robots, who are left out, made few of the requests."""
+    share = n_left_out / (n_left_out + n_kept) if n_left_out else 0.0
+    return Check(
+        "robots", share <= 0.05, share, "<= 5 % of the requests",
+        f"{n_robots:,} users opened more pages on a day than people do; their {n_left_out:,} "
+        "requests in random order are left out.",
+    )  # fmt: skip
+
+
 def common_examination(p_value: float) -> Check:
     """Returns whether one examination curve serves all actions (see examination.py)."""
     return Check(

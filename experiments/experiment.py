@@ -139,7 +139,7 @@ def carry_out(database: Database, plan: Plan, setting: Setting, mark: str) -> tu
     first = setting.date - dt.timedelta(days=plan.days - 1)
     ranked = _read_input(database, _INPUTS[-1], setting.date, setting.feature_version)
     arms = plan.compared(tuple(row["arm"] for row in ranked), setting.date)
-    held_out = read_held_out(database, setting.date, plan.days, setting.feature_version, arms)
+    held_out = read_held_out(database, plan, setting.date, setting.feature_version, arms)
     if held_out.sample.actions.any():
         lifts, daily, found = _estimate(database, held_out, plan, first, setting.date)
     else:
@@ -190,7 +190,7 @@ def _ranking_hash(database: Database, date: dt.date) -> str:
 def _estimate(
     database: Database, held_out: HeldOut, plan: Plan, first: dt.date, last: dt.date
 ) -> tuple[Rows, Rows, list[Check]]:
-    examination, examined = _examination(database, first, last)
+    examination, examined = _examination(database, plan, first, last)
     platforms = held_out.requests["platform"].to_numpy(str)
     theta = examination.of(platforms, int(held_out.sample.page.max()))
     lifts, daily, found = analyse(held_out, theta, plan)
@@ -212,13 +212,14 @@ def _sample_ratios(
 
 
 def _examination(
-    database: Database, first: dt.date, last: dt.date
+    database: Database, plan: Plan, first: dt.date, last: dt.date
 ) -> tuple[Examination, list[Check]]:
     """Examination before the held-out window; within it where nothing is known before."""
-    counts = read_by_position(database, dt.date.min, first - dt.timedelta(days=1))
+    most = plan.most_pages_a_day
+    counts = read_by_position(database, dt.date.min, first - dt.timedelta(days=1), most)
     before = bool(counts["acted"].sum())
     if not before:
-        counts = read_by_position(database, first, last)
+        counts = read_by_position(database, first, last, most)
     return measure(counts), [
         checks.examination_in_time(before, int(counts["shown"].sum())),
         checks.common_examination(

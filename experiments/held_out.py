@@ -9,10 +9,10 @@ import pandas as pd
 
 from experiments.estimators.rankings import Bools, Reals, Sample
 from experiments.orders import NEW_DAYS, health, place
+from experiments.plan import DIMENSIONS, Plan
 from sql.database import Database
 from sql.tables import ACTIONS
 
-DIMENSIONS = ("query_has_object", "category", "platform", "query_pin_age")
 MIN_CATEGORY_REQUESTS = 200
 
 _FLAGS = ",\n       ".join(
@@ -26,7 +26,9 @@ FROM requests AS r
 JOIN impressions AS i ON i.request_id = r.request_id AND i.date = r.date
 LEFT JOIN engagements AS e ON e.request_id = i.request_id
     AND e.candidate_pin_id = i.candidate_pin_id AND e.date BETWEEN :first AND :last
-WHERE r.policy = 'random' AND r.date BETWEEN :first AND :last
+WHERE r.policy = 'random' AND r.date BETWEEN :first AND :last AND r.user_id NOT IN (
+    SELECT user_id FROM requests WHERE date BETWEEN :first AND :last
+    GROUP BY user_id, date HAVING COUNT(*) > :most)
 GROUP BY r.request_id, r.user_id, r.query_pin_id, r.date, r.platform,
          i.candidate_pin_id, i.position, i.propensity
 """
@@ -44,6 +46,12 @@ LEFT JOIN pin_visuals AS v ON v.pin_id = k.candidate_pin_id AND v.feature_versio
 WHERE k.date = :date AND k.arm = :arm AND k.query_pin_id IN (
     SELECT query_pin_id FROM requests WHERE policy = 'random' AND date BETWEEN :first AND :date)
 """
+_ROBOTS = """
+SELECT COUNT(DISTINCT user_id) AS users, COUNT(*) AS requests FROM requests
+WHERE policy = 'random' AND date BETWEEN :first AND :last AND user_id IN (
+    SELECT user_id FROM requests WHERE date BETWEEN :first AND :last
+    GROUP BY user_id, date HAVING COUNT(*) > :most)
+"""
 _QUERY_PINS = """
 SELECT p.pin_id AS query_pin_id, p.created_at, v.n_objects, v.dominant_category
 FROM pins AS p LEFT JOIN pin_visuals AS v ON v.pin_id = p.pin_id AND v.feature_version = :version
@@ -57,8 +65,9 @@ class HeldOut:
     requests: request_id, user_id, query_pin_id, date, platform, page, category (of the query pin's
     dominant object; null without object), query_pin_age (new: created on the day of the request or
     the 7 days before it; else old). health: for each arm (R, 2), diversity and share of new pins of
-    the page it would show. Left out: n_missing of n_impressions impressions without usable
-    propensity, n_unranked of n_shown requests whose query pin an arm did not rank.
+    the page it would show. Left out: n_robots users with n_robot_requests requests, who
+    opened more pages on a day than people do; n_missing of n_impressions impressions without usable
+    propensity; n_unranked of n_shown requests whose query pin an arm did not rank.
     """
 
     sample: Sample
@@ -68,18 +77,22 @@ class HeldOut:
     n_missing: int
     n_shown: int
     n_unranked: int
+    n_robots: int
+    n_robot_requests: int
 
 
 def read_held_out(
-    database: Database, day: date, holdout_days: int, feature_version: str, arms: Sequence[str]
+    database: Database, plan: Plan, day: date, feature_version: str, arms: Sequence[str]
 ) -> HeldOut:
-    """Returns the requests in random order of the `holdout_days` up to and including `day`.
+    """Returns the requests in random order of the plan's days up to and including `day`.
 
     Only engagement known by the end of `day` counts. A candidate is placed among those that
     existed when the request's day began, so that an arm is not asked for a pin nobody could show.
     """
-    first = day - timedelta(days=holdout_days - 1)
-    shown = database.read(_SHOWN, first=first, last=day).to_pandas()
+    first = day - timedelta(days=plan.days - 1)
+    window = {"first": first, "last": day, "most": plan.most_pages_a_day}
+    robots = database.read(_ROBOTS, **window).to_pylist()[0]
+    shown = database.read(_SHOWN, **window).to_pandas()
     shown = shown.sort_values(["request_id", "position", "candidate_pin_id"], ignore_index=True)
     shown["page"] = shown.groupby("request_id")["position"].transform("max")
     ranked, orders = np.ones(len(shown), bool), {}
@@ -101,15 +114,19 @@ def read_held_out(
         sample, requests, {arm: health(requests, orders[arm]) for arm in arms},
         len(shown), int((~usable).sum()),
         shown["request_id"].nunique(), shown["request_id"][~ranked].nunique(),
+        robots["users"], robots["requests"],
     )  # fmt: skip
 
 
-def read_by_position(database: Database, first: date, last: date) -> pd.DataFrame:
+def read_by_position(
+    database: Database, first: date, last: date, most_pages_a_day: int
+) -> pd.DataFrame:
     """Returns counts of impressions in random order, requested and acted on in the given days.
 
-    One row per platform and position: shown, each action, acted (any action).
+    Requests of robots are left out. One row per platform and position: shown, each action, acted (any action).
     """
-    counts: pd.DataFrame = database.read(_BY_POSITION, first=first, last=last).to_pandas()
+    window = {"first": first, "last": last, "most": most_pages_a_day}
+    counts: pd.DataFrame = database.read(_BY_POSITION, **window).to_pandas()
     return counts
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from experiments import metrics
 from experiments.arms import ARMS, CONTROL, PRIMARY
-from experiments.held_out import DIMENSIONS
 
+DIMENSIONS = ("query_has_object", "category", "platform", "query_pin_age")
 DAILY_FILE = Path(__file__).with_name("daily.toml")
 
 
@@ -20,7 +20,8 @@ class Plan:
 
     arms: what is compared with the control beside the treatment; empty for every arm that was
     ranked. primary: metrics of the verdict, the first decides; guardrails: metrics that must not
-    get worse. last: the last held-out day, None for the day of the run. level: of the verdict's
+    get worse. most_pages_a_day: who opens more is taken for a robot and left out.
+    last: the last held-out day, None for the day of the run. level: of the verdict's
     tests; worthwhile: a lift surely below it is not worth shipping.
     """
 
@@ -32,6 +33,7 @@ class Plan:
     primary: tuple[str, ...] = ("save", "click")
     guardrails: tuple[str, ...] = ("hide",)
     segments: tuple[str, ...] = DIMENSIONS
+    most_pages_a_day: int = 300
     days: int = 4
     last: dt.date | None = None
     level: float = 0.05
@@ -54,9 +56,15 @@ class Plan:
                     f"Plan {self.name}: there is no segment {segment!r}; there are "
                     f"{', '.join(DIMENSIONS)}."
                 )
-        if not (0 < self.level < 1 and 0 <= self.worthwhile < 1 and self.days >= 1):
+        if not (
+            0 < self.level < 1
+            and 0 <= self.worthwhile < 1
+            and self.days >= 1
+            and self.most_pages_a_day >= 1
+        ):
             raise ValueError(
-                f"Plan {self.name}: level and worthwhile are shares below 1, days at least 1."
+                f"Plan {self.name}: level and worthwhile are shares below 1, days and "
+                "most_pages_a_day at least 1."
             )
 
     def compared(self, ranked: tuple[str, ...], date: dt.date) -> tuple[str, ...]:

@@ -271,3 +271,20 @@ def test_examination_of_the_window_itself_is_told(filled: Database) -> None:
 def test_without_a_control_it_does_not_start(filled: Database) -> None:
     with pytest.raises(ValueError, match="whole_image has no ranking of 2026-11-07"):
         run(filled, LAST - timedelta(days=1))
+
+
+def test_a_robot_is_left_out_and_counted(filled: Database) -> None:
+    run(filled)
+    before = lifts(filled)
+    pages = filled.read("SELECT * FROM requests WHERE policy = 'random' ORDER BY 1").to_pandas()
+    pages = pages[pages["date"] == LAST].sample(301, replace=True, random_state=0)
+    pages = pages.assign(request_id=[f"robot{i}" for i in range(301)], user_id="robot")
+    filled.append(tables.requests, pa.Table.from_pandas(pages, preserve_index=False))
+    shown = pages[["request_id", "date"]].assign(candidate_pin_id="c0", position=1, propensity=0.1)
+    filled.append(tables.impressions, pa.Table.from_pandas(shown, preserve_index=False))
+    run(filled)
+    pd.testing.assert_frame_equal(before, lifts(filled))
+    found = check(filled, "robots")
+    assert found["detail"].startswith("1 users opened more pages")
+    assert found["value"] == pytest.approx(301 / (301 + before["n_requests"].max()))
+    assert not found["passed"]

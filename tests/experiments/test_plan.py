@@ -28,6 +28,7 @@ def test_everything_can_be_written(tmp_path: Path) -> None:
         primary = ["click"]
         guardrails = []
         segments = ["platform"]
+        most_pages_a_day = 50
         level = 0.1
         worthwhile = 0
         [window]
@@ -36,7 +37,7 @@ def test_everything_can_be_written(tmp_path: Path) -> None:
     """)
     assert read_plan(file) == Plan(
         "mine", "presence", "object_crop", "Does it help?", ("targeted",), ("click",), (),
-        ("platform",), 2, DAY, 0.1, 0,
+        ("platform",), 50, 2, DAY, 0.1, 0,
     )  # fmt: skip
 
 
@@ -51,7 +52,8 @@ def test_everything_can_be_written(tmp_path: Path) -> None:
         ("treatment = 'whole_image'", "both whole_image"),
         ("segments = ['country']", "no segment 'country'; there are query_has_object"),
         ("level = 5.0", "shares below 1"),
-        ("[window]\ndays = 0", "days at least 1"),
+        ("most_pages_a_day = 0", "most_pages_a_day at least 1"),
+        ("[window]\ndays = 0", "days and most_pages_a_day at least 1"),
         ("[window]\nlast = '2026-11-15'", "wrong type"),
         ("[window]\nfirst = 2026-11-15", "days and last only"),
         ("window = 3", "days and last only"),
