@@ -123,7 +123,8 @@ def read_by_position(
 ) -> pd.DataFrame:
     """Returns counts of impressions in random order, requested and acted on in the given days.
 
-    Requests of robots are left out. One row per platform and position: shown, each action, acted (any action).
+    Requests of robots are left out. One row per platform and position: shown, each action, acted
+    (any action).
     """
     window = {"first": first, "last": last, "most": most_pages_a_day}
     counts: pd.DataFrame = database.read(_BY_POSITION, **window).to_pandas()
