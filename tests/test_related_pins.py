@@ -164,7 +164,9 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["daily", "sample", "ingest", "features", "features one", "rank", "experiment", "report",
+    ["daily", "sample", "ingest", "features", "features one", "rank", "experiment",
+     "experiment run", "experiment compare", "experiment check", "experiment power",
+     "experiment history", "experiment again", "report",
      "detect", "detector train", "detector train-bundled", "detector evaluate",
      "detector evaluate-products", "detector thresholds", "detector dominance",
      "crops label", "crops heat", "features learn", "sql upgrade", "sql describe", "sql query"],
