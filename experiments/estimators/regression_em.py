@@ -122,7 +122,7 @@ def _linked(cells: _Cells) -> _Cells:
             "from relevance: give more traffic, or leave these positions out."
         )
     if not cells.clicked[cells.position == 0].any():
-        raise ValueError("No pair was clicked at position 1, which examination is relative to.")
+        raise ValueError("No pair shown at several positions was clicked at the first of them.")
     return cells
 
 
