@@ -120,6 +120,33 @@ def power(
 
 
 @app.command()
+def examination(date: Day = None, home: Home = HOME, db: Db = None,
+                as_json: AsJson = False) -> None:  # fmt: skip
+    """How likely each position is examined: in random order, and by production traffic.
+
+    Example: related-pins experiment examination --date 2026-11-11
+    """
+    from experiments.plan import DAILY
+    from experiments.production import examination_curves
+
+    database = existing(home, db)
+    day = _setting(database, DAILY, date).date
+    curves = examination_curves(database, day, DAILY.most_pages_a_day)
+    if as_json:
+        print(curves.to_json(orient="records", indent=1))
+        return
+    _print_table(
+        ("platform", "position", "random order", "regression EM", "adjacent chain",
+         "production impressions"),
+        [(r.platform, str(r.position), f"{r.random_order:.3f}", f"{r.regression_em:.3f}",
+          f"{r.adjacent_chain:.3f}", f"{r.n_production:,}") for r in curves.itertuples()],
+    )  # fmt: skip
+    furthest = float((curves["regression_em"] - curves["random_order"]).abs().max())
+    print(f"Regression EM is at most {furthest:.3f} from random order. Estimates use random order.")
+    print("Next: related-pins experiment check")
+
+
+@app.command()
 def history(home: Home = HOME, db: Db = None, as_json: AsJson = False) -> None:
     """All runs of plans, newest first.
 
