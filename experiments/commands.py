@@ -237,7 +237,8 @@ def _print_lifts(done: "Run") -> None:
 
     rows = [r for r in done.lifts if r["segment"] == "all"]
     _print_table(
-        ("arm", "metric", "estimator", done.plan.control, "with the arm", "lift", "95% interval", "p"),
+        ("arm", "metric", "estimator", done.plan.control, "with the arm", "lift", "95% interval",
+         "p"),
         [(r["arm"], r["metric"], r["estimator"], per_request(r["control"]),
           per_request(r["treatment"]), percent(r["lift"]),
           f"{percent(r['ci_low'])} to {percent(r['ci_high'])}", p_value(r["p_value"]))
