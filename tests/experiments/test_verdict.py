@@ -1,5 +1,6 @@
 import pytest
 
+from experiments.plan import Plan
 from experiments.verdict import Row, verdict
 
 GOOD = [{"name": "a_a", "passed": 1}, {"name": "heaviest_user", "passed": 0}]
@@ -80,3 +81,32 @@ def test_nothing_known_asks_for_more_data(p_value: float | None) -> None:
     assert verdict([], GOOD).decision == "more data"
     unknown = row("save", 0.05, 0.002, ci_low=None, ci_high=None)
     assert verdict([unknown], GOOD).decision == "more data"
+
+
+def test_an_arm_for_evaluation_only_is_never_shipped() -> None:
+    found = verdict([row("save", 0.05, 0.0001, "oracle")], GOOD, Plan("best", "oracle"))
+    assert found.decision == "hold"
+    assert found.sentence == "Hold: oracle is for evaluation only and cannot be shipped."
+
+
+def test_the_plan_says_what_decides_and_what_guards() -> None:
+    clicks = Plan("mine", "presence", "object_crop", primary=("click",), guardrails=("closeup",),
+                  level=0.2)  # fmt: skip
+    rows = [row("click", 0.05, 0.15, "presence"), row("save", -0.5, 0.001, "presence")]
+    found = verdict(rows, GOOD, clicks)
+    assert found.sentence.startswith("Ship presence: clicks per request +5.0% against object_crop")
+    fewer = row("closeup", -0.1, 0.01, "presence")
+    assert verdict([*rows, fewer], GOOD, clicks).sentence.startswith(
+        "Hold presence: people make fewer closeups (p 0.010); clicks per request +5.0%"
+    )
+    more = row("closeup", 0.1, 0.01, "presence")
+    assert verdict([*rows, more], GOOD, clicks).decision == "ship"
+    assert verdict([], GOOD, clicks).sentence == (
+        "More data: the lift of presence in clicks cannot be estimated yet."
+    )
+
+
+def test_what_is_worth_shipping_is_the_plans() -> None:
+    small = Plan("mine", worthwhile=0.1)
+    found = verdict([row("save", 0.02, 0.2)], GOOD, small)
+    assert "a gain of 10% is ruled out" in found.sentence
