@@ -93,6 +93,4 @@ def _theta(pooled: Moments) -> Reals:
 
 
 def _columns(moments: Moments, columns: list[int]) -> Moments:
-    return Moments(
-        moments.n, moments.mean[columns], moments.comoment[np.ix_(columns, columns)]
-    )  # fmt: skip
+    return Moments(moments.n, moments.mean[columns], moments.comoment[np.ix_(columns, columns)])

@@ -81,9 +81,13 @@ def p_value(
 
 def _rho_squared(level: float, tuned_for: npt.ArrayLike) -> Reals:
     """The rho^2 with the narrowest interval at n = tuned_for (same paper, appendix on rho)."""
-    units = np.asarray(tuned_for, dtype=np.float64)
+    units = _reals(tuned_for)
     if not (units > 0).all():
         raise ValueError("Tune for a number of units above 0, such as the users you plan for.")
     best = -lambertw(-np.exp(-1) * (1 - level) ** 2, -1).real - 1
     found: Reals = best / units
     return found
+
+
+def _reals(values: npt.ArrayLike) -> Reals:
+    return np.asarray(values, dtype=np.float64)
