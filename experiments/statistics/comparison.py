@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import inf, nan, sqrt
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from experiments.estimators.rankings import Ints, Reals
 from experiments.statistics.moments import Moments
@@ -108,7 +108,7 @@ def _compare(
     control, treatment = estimates
     effect = treatment - control
     error = _root(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    reach = float(student.ppf((1 + level) / 2, freedom))
+    reach = float(stdtrit(freedom, (1 + level) / 2))
     low, high = _fieller(control, treatment, covariance, reach)
     return Comparison(
         control, treatment,
@@ -121,7 +121,7 @@ def _compare(
 def _p_value(effect: float, error: float, freedom: float) -> float:
     if effect == 0 and error == 0:
         return 1.0
-    return 2 * float(student.sf(abs(effect) / error if error else inf, freedom))
+    return 2 * float(stdtr(freedom, -abs(effect) / error if error else -inf))
 
 
 def _fieller(

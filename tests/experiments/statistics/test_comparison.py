@@ -116,6 +116,24 @@ def test_lift_is_covered_near_a_control_of_zero(acting: int, share_unbounded: fl
     assert unbounded == pytest.approx(share_unbounded, abs=margin + 0.002)
 
 
+def test_the_log_ratio_misses_skewed_amounts_more_often() -> None:
+    # 10 of 2,000 users act, by lognormal amounts, in both groups
+    rng, draws = np.random.default_rng(15), 1_500
+    fieller, log_ratio = [], []
+    for n_control, n_treatment in rng.binomial(2_000, 0.005, (draws, 2)):
+        groups = []
+        for acting in (n_control, n_treatment):
+            amounts = np.zeros((2_000, 1))
+            amounts[:acting, 0] = rng.lognormal(3, 1, acting)
+            groups.append(Moments.of(amounts))
+        fieller.append(covers(means(*groups), 0.0))
+        spread = sum(x.covariance_of_mean[0, 0] / x.mean[0] ** 2 for x in groups if x.mean[0])
+        log_ratio.append(abs(np.log(groups[1].mean[0] / groups[0].mean[0])) <= 1.96 * sqrt(spread))
+    margin = 4 * sqrt(0.05 * 0.95 / draws)
+    assert np.mean(fieller) >= 0.95 - margin
+    assert np.mean(log_ratio) < 0.95 - margin
+
+
 def test_ratio_intervals_cover_and_users_are_the_units() -> None:
     # two groups of one population: every alarm is false
     population, rng = users(6, 200_000), np.random.default_rng(7)

@@ -1,0 +1,1 @@
+"""The harness on real experiments and known truths: what it claims, shown."""
