@@ -205,8 +205,9 @@ def page(rows: pd.DataFrame, seen: pd.DataFrame, picture: str) -> str:
     ended, always = found["fixed"], found["ever_always_valid"]
     by_t, by_p = difference_from_scipy(rows, found)
     numbers = {
-        "n_kept": len(found), "by_t": by_t, "by_p": by_p, "chance": LEVEL * len(found), "end": ended.sum(),
-        "bh": (found["benjamini_hochberg"] < LEVEL).sum(), "holm": (found["holm"] < LEVEL).sum(),
+        "n_kept": len(found), "by_t": by_t, "by_p": by_p, "chance": LEVEL * len(found),
+        "end": ended.sum(), "bh": (found["benjamini_hochberg"] < LEVEL).sum(),
+        "holm": (found["holm"] < LEVEL).sum(),
         "peeked": found["ever_fixed"].sum(), "gone": (found["ever_fixed"] & ~ended).sum(),
         "always": always.sum(), "always_gone": (always & ~ended).sum(),
         "not_always": (ended & ~always).sum(), "n_looks": found["n_looks"].median(),
@@ -222,8 +223,8 @@ def _quality(rows: pd.DataFrame) -> dict[str, float]:
     counts = comparable(rows[rows["metric_id"].isin([2, 3])])
     sums = (counts["mean_c"] * counts["count_c"]).to_numpy()
     return {
-        "n_rows": len(rows), "n_experiments": rows["experiment_id"].nunique(), "n_comparisons": by.ngroups,
-        "n_differ": (at_once > 1).any(axis=1).sum(),
+        "n_rows": len(rows), "n_experiments": rows["experiment_id"].nunique(),
+        "n_comparisons": by.ngroups, "n_differ": (at_once > 1).any(axis=1).sum(),
         "n_fall": (by[["count_c", "count_t"]].diff() < 0).any(axis=1).sum(),
         "whole": float((np.abs(sums - sums.round()) < 1e-3).mean()), "n_ratios": len(ratios),
         "n_off": (ratios["p_value"] < RATIO_ALARM).sum(),

@@ -10,7 +10,9 @@ Assumes that each unit arrives once with its outcome, independent of the others,
 look has enough units for a normal mean (hundreds, more where outcomes are skewed).
 
 The price at 95 %: 1.55 times the fixed interval's width where it is narrowest, at `tuned_for`
-units; 1.66 times at a quarter of them and 1.60 times at four times as many.
+units; 1.66 times at a quarter of them and 1.60 times at four times as many. What it buys: of 2,000
+experiments without effect, looked at 80 times up to there, the fixed interval ever excluded 0 in
+36 %, this one in 1.4 % (the rest of its 5 % is for looks beyond).
 """
 
 import numpy as np

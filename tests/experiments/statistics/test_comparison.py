@@ -77,6 +77,18 @@ def test_the_ends_of_lift_are_lifts_that_the_test_barely_rejects() -> None:
         assert abs(distance) / error == pytest.approx(reach)
 
 
+def test_the_same_holds_where_arms_share_users() -> None:
+    rows = both_arms(14, 12)
+    joint = Moments.of(rows)
+    found = paired_ratios(joint)
+    reach = (found.effect_high - found.effect) / found.standard_error
+    for lift in (found.lift_low, found.lift_high):
+        linear = joint.linearised_ratios()
+        distance = linear.affine(np.array([[-1 - lift, 1.0]]), np.zeros(1))
+        error = sqrt(distance.covariance_of_mean[0, 0])
+        assert abs(distance.mean[0]) / error == pytest.approx(reach)
+
+
 @given(
     st.floats(0.1, 10), st.floats(0.1, 10), st.floats(0.01, 100), st.floats(0.01, 100),
     st.integers(3, 500), st.integers(3, 500),

@@ -42,7 +42,7 @@ def test_nothing_stays_nothing() -> None:
 
 def test_errors_are_as_rare_as_promised() -> None:
     # 16 true nulls and 4 real effects per family
-    rng, n_families = np.random.default_rng(0), 3_000
+    rng, n_families = np.random.default_rng(0), 2_000
     families = rng.random((n_families, 20))
     families[:, :4] = families[:, :4] ** 6
     any_false, false_share, found = [], [], []

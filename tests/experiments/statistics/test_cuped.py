@@ -105,7 +105,7 @@ def test_users_without_earlier_days_are_kept_and_not_adjusted() -> None:
 
 
 def test_intervals_cover_and_are_tighter() -> None:
-    rng, draws = np.random.default_rng(5), 1_000
+    rng, draws = np.random.default_rng(5), 600
     truth = users(rng, 400_000).sum(axis=0), users(rng, 400_000, 1.1).sum(axis=0)
     effect = truth[1][0] / truth[1][1] - truth[0][0] / truth[0][1]
     covered, narrower = [], []
