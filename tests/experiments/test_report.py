@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments.arms import CONTROL, PRIMARY
 from experiments.gallery import Change, asked_pins, changed_queries, cropped_pins
-from experiments.report import write_report
+from experiments.report import is_simulated, write_report
 from experiments.verdict import verdict
 from sql import tables
 from sql.database import Database, open_database
@@ -157,7 +157,9 @@ def test_a_failed_check_comes_first(page: Page) -> None:
     checks = page.text[page.text.index("Can the verdict be trusted?") :]
     assert checks.index("overlap_effective_size") < checks.index("a_a")
     assert "✗ failed" in checks[: checks.index("a_a")]
-    assert "3 of 4 passed" in page.text
+    said = page.text[: page.text.index("Can the verdict be trusted?")]
+    assert "✓ Checks passed: 3 of 4." in said
+    assert "✗ Checks failed: overlap_effective_size (not critical)." in said
 
 
 def test_a_failed_critical_check_holds(changed: Database, home: Path, tmp_path: Path) -> None:
@@ -195,16 +197,25 @@ def test_unknown_intervals_are_not_made_up(changed: Database, home: Path, tmp_pa
     assert "nan" not in page.text.lower().split()
 
 
-def test_only_simulated_data_are_called_so(filled: Database, home: Path, tmp_path: Path) -> None:
-    source = tmp_path / "source"
-    source.mkdir()
-    sayings = (("README.md", "Real logs.", False), ("README.txt", "SIMULATED.", True),
-               ("truth.json", "{}", True))  # fmt: skip
-    for name, text, simulated in sayings:
-        (source / name).write_text(text)
-        page = Page(write_report(filled, source, tmp_path, DATE))
-        assert ("Nothing about people: the data are simulated." in page.text) == simulated
-        (source / name).unlink()
+@pytest.mark.parametrize(
+    ("name", "text", "simulated"),
+    [("README.md", "Real logs.", False), ("README.txt", "SIMULATED.", True),
+     ("truth.json", "{}", True)],
+)  # fmt: skip
+def test_data_that_say_so_are_simulated(
+    tmp_path: Path, name: str, text: str, simulated: bool
+) -> None:
+    assert not is_simulated(tmp_path)
+    (tmp_path / name).write_text(text)
+    assert is_simulated(tmp_path) == simulated
+
+
+def test_only_simulated_data_are_called_so(page: Page, filled: Database, tmp_path: Path) -> None:
+    (tmp_path / "truth.json").write_text("{}")
+    simulated = Page(write_report(filled, tmp_path, tmp_path, DATE))
+    said = "Nothing about people: the data are simulated."
+    assert said in simulated.text
+    assert said not in page.text
 
 
 def test_without_an_experiment_it_says_what_to_run(filled: Database, tmp_path: Path) -> None:
