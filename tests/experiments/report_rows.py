@@ -193,6 +193,7 @@ def add_experiment(database: Database) -> None:
             ("sample_ratio_by_day", 1, 0.41, "p >= 0.001", "Random order: 9.9% to 10.1%."),
             ("a_a", 1, 0.62, "adjusted p >= 0.05", "The control against itself."),
             ("random_requests", 1, 16204.0, "> 0", f"Requests of {HOSTILE} users."),
+            ("overlap_top_share", 1, 0.073, "<= 10 % of the weight", "The heaviest carry 7.3%."),
             ("overlap_effective_size", 0, 812.0, ">= 1,000 impressions", "Few impressions decide."),
         )
     ])  # fmt: skip
