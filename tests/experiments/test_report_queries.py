@@ -16,9 +16,9 @@ from statsmodels.stats.multitest import multipletests
 from experiments.figures import METRICS
 from experiments.report import write_report
 from experiments.wording import number, p_value, per_request, percent
-from sql.database import open_database
+from sql.database import Database, open_database
 from tests.experiments.report_page import Figure, Page
-from tests.experiments.report_rows import DATE, fill
+from tests.experiments.report_rows import DATE, add_experiment, fill
 
 Ask = Callable[[Figure], list[dict[str, Any]]]
 NUMBER = re.compile(r"(?<![\w@=.])[+−]?\d[\d,]*(?:\.\d+)?%?(?![\w@])")
@@ -52,6 +52,18 @@ def ask(home: Path) -> Iterator[Ask]:
 
     yield rows
     connection.close()
+
+
+@pytest.fixture
+def postgres(postgres_url: str) -> Iterator[Database]:
+    """The server's database, emptied and at the newest schema."""
+    fresh = open_database(postgres_url)
+    with fresh.engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    fresh.upgrade()
+    yield fresh
+    fresh.engine.dispose()
 
 
 def test_no_figure_is_without_its_query(page: Page) -> None:
@@ -148,6 +160,16 @@ def test_what_the_estimates_rest_on_is_one_row_per_arm(page: Page, ask: Ask) -> 
         ]  # fmt: skip
     assert table["presence"][4] == "n/a"
     assert table["targeted"][4] == "7.3%"
+
+
+def test_the_queries_run_in_postgresql_too(page: Page, postgres: Database, tmp_path: Path) -> None:
+    add_experiment(postgres)
+    reported = Page(write_report(postgres, tmp_path, tmp_path, DATE))
+    with postgres.engine.connect() as connection:
+        for figure in (*page.figures, *reported.figures):
+            for query in figure.queries:
+                connection.exec_driver_sql(query.replace("%", "%%"))
+    assert spans(reported.figure("Saves, targeted")) == spans(page.figure("Saves, targeted"))
 
 
 def numbers(figure: Figure) -> set[str]:
