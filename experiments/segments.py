@@ -92,14 +92,12 @@ def remaining(cells: dict[tuple[str, str], Estimate]) -> str:
     cells: (segment, arm) -> estimate with its adjusted p-value.
     """
     segments = sorted({segment for segment, _ in cells}, key=_segment_order)
-    arms = {arm for _, arm in cells}
     left = [s for s in segments if any(cells[k].reading != "unclear" for k in cells if k[0] == s)]
     n_known = sum(math.isfinite(cell.adjusted) for cell in cells.values())
-    names = f": {', '.join(short(s, 40) for s in left)}" if left else ""
+    names = f" ({', '.join(short(s, 40) for s in left)})" if left else ""
     return (
-        f"Corrected over the {n_known} rows that have a p-value ({len(segments)} segments, "
-        f"{len(arms)} arms), {len(left)} of {len(segments)} segments "
-        f"{'differs' if len(left) == 1 else 'differ'} from {CONTROL}{names}."
+        f"Segments in which some arm differs from {CONTROL}, with {n_known} p-values adjusted "
+        f"together: {len(left)} of {len(segments)}{names}."
     )
 
 
