@@ -97,12 +97,13 @@ def estimate_of(
 ) -> Estimate:
     """The Estimate of a row of experiment_lift; `wide` is the row of the other estimator.
 
-    Where there is an adjusted p-value, only one below 0.05 is read as better or worse; otherwise
-    the interval is read.
+    With an adjusted p-value the lift is better or worse where that is below 0.05, as in the
+    verdict; without one, where the interval leaves out zero.
     """
     lift, low, high = _span(row)
+    ends = (low, high) if adjusted is None else (lift, lift)
     doubtful = adjusted is not None and not adjusted < LEVEL
-    found = "unclear" if doubtful else reading(low, high, row["metric"] != GUARDRAIL)
+    found = "unclear" if doubtful else reading(*ends, row["metric"] != GUARDRAIL)
     return Estimate(
         label, lift, low, high, found,
         number_of(row.get("control")), number_of(row.get("treatment")),
