@@ -17,18 +17,19 @@ from experiments.verdict import verdict
 from sql import tables
 from sql.database import Database, open_database
 from tests.experiments.report_page import Page
-from tests.experiments.report_rows import DATE, FIRST, HOSTILE, VERSION, add_experiment, fill
+from tests.experiments.report_rows import (
+    DATE,
+    FIRST,
+    HOSTILE,
+    VERSION,
+    add_experiment,
+    reported,
+)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose database holds an experiment, source/ with its photos, and its report."""
-    folder = tmp_path_factory.mktemp("home")
-    database = open_database(folder / "related_pins.db")
-    database.upgrade()
-    fill(database, folder / "source")
-    assert write_report(database, folder / "source", folder, DATE) == report_of(folder)
-    return folder
+def home() -> Path:
+    return reported()
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_lifts_are_shown_with_their_intervals_losing_ones_too(page: Page) -> Non
 def test_a_second_report_is_the_same_to_the_byte(home: Path, filled: Database) -> None:
     folder = report_of(home).parent
     before = [path.read_bytes() for path in sorted(folder.iterdir())]
-    write_report(filled, home / "source", home, DATE)
+    assert write_report(filled, home / "source", home, DATE) == report_of(home)
     assert [path.read_bytes() for path in sorted(folder.iterdir())] == before
 
 

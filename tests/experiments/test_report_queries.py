@@ -18,7 +18,7 @@ from experiments.report import write_report
 from experiments.wording import number, p_value, per_request, percent
 from sql.database import Database, open_database
 from tests.experiments.report_page import Figure, Page
-from tests.experiments.report_rows import DATE, add_experiment, fill
+from tests.experiments.report_rows import DATE, add_experiment, reported
 
 Ask = Callable[[Figure], list[dict[str, Any]]]
 NUMBER = re.compile(r"(?<![\w@=.])[+−]?\d[\d,]*(?:\.\d+)?%?(?![\w@])")
@@ -27,13 +27,8 @@ SPAN = re.compile(r"(\S+)% \[(\S+), (\S+)\]$")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    database = open_database(folder / "related_pins.db")
-    database.upgrade()
-    fill(database, folder / "source")
-    write_report(database, folder / "source", folder, DATE)
-    return folder
+def home() -> Path:
+    return reported()
 
 
 @pytest.fixture(scope="module")
