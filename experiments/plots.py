@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.wording import percent, reading
+from experiments.wording import percent
 
 COLOURS = {
     "ink": "#1b1f24", "muted": "#59636e", "line": "#d4d9df", "card": "#fefefe",
@@ -30,24 +30,25 @@ _HEAD = 0.42
 class Interval:
     """One row of a forest plot: a lift and its 95 % interval, each a share (0.04 is +4%).
 
-    wide: the same by an estimator with wider intervals, drawn thin; None leaves it out. Values that
-    are NaN are not drawn.
+    reading: better, worse or unclear, the row's colour; wide: the same by an estimator with wider
+    intervals, drawn thin; None leaves it out. Values that are NaN are not drawn.
     """
 
     label: str
     lift: float
     low: float
     high: float
+    reading: str
     wide: tuple[float, float, float] | None = None
 
 
-def forest(rows: Sequence[Interval], more_is_better: bool = True, width: float = 3.7) -> Figure:
+def forest(rows: Sequence[Interval], width: float = 3.7) -> Figure:
     """One line per row: its label, its lift with interval, and where that lies around zero."""
     figure = Figure(figsize=(width, _HEAD + _ROW * len(rows)))
     axes = figure.add_axes(
         (0.02, (_HEAD - 0.12) / figure.get_figheight(), 0.96, 1 - _HEAD / figure.get_figheight())
     )
-    _draw_forest(axes, rows, more_is_better)
+    _draw_forest(axes, rows)
     return figure
 
 
@@ -70,11 +71,33 @@ def daily(days: Sequence[str], lifts: Mapping[str, Sequence[float]], width: floa
     return figure
 
 
-def overview(
-    panels: Mapping[str, tuple[Sequence[Interval], bool]], title: str, note: str
-) -> Figure:
-    """All forests on one sheet, for a PNG; panels: title -> (rows, more_is_better)."""
-    n_rows = max((len(rows) for rows, _ in panels.values()), default=1)
+def orders(values: Sequence[float], rows: Sequence[Interval], width: float = 3.7) -> Figure:
+    """The same rows in two orders, by falling value on the left and by falling lift on the right.
+
+    values (N,): one per row, none NaN. A line joins a row's two places; two lines that cross are
+    two rows that the orders rank differently.
+    """
+    figure = Figure(figsize=(width, 0.12 + 0.24 * len(rows)))
+    axes = figure.add_axes((0.02, 0.01, 0.96, 0.98))
+    left, right = (_places(numbers) for numbers in (values, [row.lift for row in rows]))
+    for row, value, start, end in zip(rows, values, left, right, strict=True):
+        colour = COLOURS[row.reading]
+        axes.plot((0, 1), (-start, -end), color=colour, linewidth=1.6, marker="o", markersize=4.5)
+        for x, y, text, align, ink in (
+            (-0.12, -start, f"{row.label} {value:.4f}", "right", COLOURS["ink"]),
+            (1.12, -end, _in_words(row), "left", colour),
+        ):
+            axes.text(x, y, text, ha=align, va="center", color=ink, fontsize=FONT_SIZE,
+                      parse_math=False)  # fmt: skip
+    axes.set_xlim(-2.3, 2.5)
+    axes.set_ylim(0.5 - len(rows), 0.5)
+    axes.set_axis_off()
+    return figure
+
+
+def overview(panels: Mapping[str, Sequence[Interval]], title: str, note: str) -> Figure:
+    """All forests on one sheet, for a PNG; panels: title -> rows."""
+    n_rows = max((len(rows) for rows in panels.values()), default=1)
     lines = math.ceil(len(panels) / 3)
     height = 0.95 + lines * (_HEAD + 0.35 + _ROW * n_rows) + 0.3
     figure = Figure(figsize=(12.6, height), facecolor=COLOURS["card"])
@@ -86,9 +109,9 @@ def overview(
         lines, 3, left=0.02, right=0.98, top=1 - 0.95 / height, bottom=0.65 / height,
         wspace=0.12, hspace=0.9 / (_ROW * n_rows),
     )  # fmt: skip
-    for place, (name, (rows, more_is_better)) in enumerate(panels.items()):
+    for place, (name, rows) in enumerate(panels.items()):
         axes = figure.add_subplot(grid[place // 3, place % 3])
-        _draw_forest(axes, rows, more_is_better)
+        _draw_forest(axes, rows)
         axes.set_title(name, loc="left", fontsize=10, weight="bold", color=COLOURS["ink"])
     return figure
 
@@ -130,16 +153,14 @@ def save_png(figure: Figure, path: Path) -> None:
     aside.replace(path)
 
 
-def _draw_forest(axes: Axes, rows: Sequence[Interval], more_is_better: bool) -> None:
+def _draw_forest(axes: Axes, rows: Sequence[Interval]) -> None:
     low, high = _limits(rows)
     axes.axvline(0, color=COLOURS["ink"], linewidth=0.8)
     for number, row in enumerate(rows):
         y = -number
-        colour = COLOURS[reading(row.low, row.high, more_is_better)]
-        known = math.isfinite(row.low) and math.isfinite(row.high)
-        span = f" [{percent(row.low)[:-1]}, {percent(row.high)[:-1]}]" if known else ""
+        colour = COLOURS[row.reading]
         _write(axes, low, y + 0.2, row.label, "left", COLOURS["ink"])
-        _write(axes, high, y + 0.2, percent(row.lift) + span, "right", colour)
+        _write(axes, high, y + 0.2, _in_words(row), "right", colour)
         if row.wide:
             _interval(axes, y - 0.19, row.wide, (low, high), COLOURS["unclear"], thin=True)
         _interval(axes, y + 0.03, (row.lift, row.low, row.high), (low, high), colour)
@@ -150,6 +171,18 @@ def _draw_forest(axes: Axes, rows: Sequence[Interval], more_is_better: bool) -> 
     axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))
     _plain(axes)
     axes.grid(axis="x", color=COLOURS["line"], linewidth=0.6)
+
+
+def _in_words(row: Interval) -> str:
+    known = math.isfinite(row.low) and math.isfinite(row.high)
+    span = f" [{percent(row.low)[:-1]}, {percent(row.high)[:-1]}]" if known else ""
+    return percent(row.lift) + span
+
+
+def _places(numbers: Sequence[float]) -> list[int]:
+    """Each number's place from 0 among them, the largest first."""
+    order = sorted(range(len(numbers)), key=lambda n: -numbers[n])
+    return [order.index(n) for n in range(len(numbers))]
 
 
 def _write(axes: Axes, x: float, y: float, text: str, align: str, colour: str) -> None:

@@ -10,12 +10,14 @@ import jinja2
 from markupsafe import Markup, escape
 
 from experiments import findings, gallery
+from experiments.agreement import agreement_answer, agreement_figures, metrics_grid
 from experiments.answer import Row, ask
 from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
-from experiments.findings import Estimate, Panel, label_of
+from experiments.figures import METRICS, Estimate, Panel, arm_order, label_of
 from experiments.plots import overview, save_png
-from experiments.verdict import ESTIMATOR, GUARDRAIL, PRIMARY_METRIC, verdict
+from experiments.segments import segment_answers, segment_figures
+from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict, verdict
 from experiments.wording import number, p_value, per_request, percent, short
 from sql.database import Database
 
@@ -61,7 +63,7 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     label = " (simulated)" if page["simulated"] else ""
     sheet = overview(
-        {p.title: ([e.interval for e in p.estimates], p.metric != GUARDRAIL) for p in page["lift"]},
+        {panel.title: [e.interval for e in panel.estimates] for panel in page["lift"]},
         f"Related Pins: lift over {CONTROL}, {page['first']} to {date}{label}",
         "Thick: position-based estimate. Thin: position by position. 95% intervals, clustered by "
         f"user. {page['n_requests']:,} requests in random order.",
@@ -82,51 +84,62 @@ def is_simulated(source: Path) -> bool:
 
 
 def _page(database: Database, source: Path, date: dt.date, holdout_days: int) -> dict[str, Any]:
-    lift = findings.lift_answer(database, date)
+    judged = findings.judged_answer(database, date)
     checks, models = (ask(database, query, date=date) for query in (_CHECKS, _MODELS))
-    decided = verdict(lift.rows, checks.rows)
-    panels = findings.lift_panels(lift.rows, decided)
-    arms = findings.arm_order([row["arm"] for row in lift.rows])
+    decided = verdict(judged.rows, checks.rows)
     by_arm = {row["arm"]: row for row in models.rows}
     version = by_arm.get(PRIMARY, {}).get("feature_version") or ""
     first = date - dt.timedelta(days=holdout_days - 1)
     return {
         "date": date, "first": first, "control": CONTROL, "primary": PRIMARY,
         "simulated": is_simulated(source), "verdict": decided, "css": _css(),
-        "n_requests": max(row["n_requests"] for row in lift.rows),
-        "n_users": max(row["n_users"] for row in lift.rows),
-        "lift": panels, "lift_sql": (lift,), "plain_words": _plain_words(panels),
-        "lift_grid": findings.lift_grid(panels), "ablation": findings.ablation_grid(lift.rows),
+        "n_requests": max(row["n_requests"] for row in judged.rows),
+        "n_users": max(row["n_users"] for row in judged.rows),
+        "verdict_sql": (judged, checks),
         "checks": _checks(checks.rows), "checks_sql": (checks,),
-        "arms": _arms(arms, by_arm), "arms_sql": (models,), "version": version,
+        "check_words": _check_words(_checks(checks.rows)),
+        "arms": _arms([row["arm"] for row in judged.rows], by_arm), "arms_sql": (models,),
         "training": by_arm.get(PRIMARY) or by_arm.get(CONTROL),
-        "estimator": ESTIMATOR,
-        **_numbers(database, date, arms, version),
+        "version": version, "estimator": ESTIMATOR,
+        **_lift(database, date, decided), **_segments(database, date),
+        **_numbers(database, date, version),
         **_pictures(database, source, date, first, version),
     }  # fmt: skip
 
 
-def _numbers(
-    database: Database, date: dt.date, arms: Sequence[str], version: str
-) -> dict[str, Any]:
-    segments = findings.segment_answer(database, date)
-    segment_plot, segment_grids = findings.segment_grids(segments, arms)
-    daily = findings.daily_answer(database, date)
-    daily_arms, daily_panels, daily_grids = findings.daily_panels(daily)
-    coverage = findings.coverage_answer(database, version)
-    importances = findings.importances_answer(database, date, PRIMARY)
-    metrics = findings.metrics_answer(database, date)
-    counts, aside = findings.counts_answer(database), findings.set_aside_answer(database)
+def _lift(database: Database, date: dt.date, decided: Verdict) -> dict[str, Any]:
+    panels = findings.lift_panels(
+        {metric: findings.lift_answer(database, date, [metric]) for metric in METRICS}, decided
+    )
+    every = findings.lift_answer(database, date, list(METRICS))
     return {
-        "segment_plot": segment_plot, "segment_grids": segment_grids, "segments_sql": (segments,),
-        "daily_arms": daily_arms, "daily": daily_panels, "daily_grids": daily_grids,
-        "daily_sql": (daily,),
-        "coverage": coverage.rows, "coverage_sql": (coverage,),
-        "importances": importances.rows, "importances_sql": (importances,),
+        "lift": panels, "plain_words": _plain_words(panels),
+        "lift_grid": findings.lift_grid(every, decided),
+        "estimates": [
+            (METRICS[m], found) for m, found in findings.estimates(every.rows, decided).items()
+        ],
+        "estimates_sql": (every,),
+        "ablation": findings.ablation_grid(database, date),
+        "overlap": findings.overlap_grid(database, date),
+        "agreement": agreement_figures(agreement_answer(database, date), decided),
+        "metrics": metrics_grid(database, date),
+    }  # fmt: skip
+
+
+def _segments(database: Database, date: dt.date) -> dict[str, Any]:
+    plot, grids = segment_figures(segment_answers(database, date))
+    return {"segment_plot": plot, "segment_grids": grids}
+
+
+def _numbers(database: Database, date: dt.date, version: str) -> dict[str, Any]:
+    daily_arms, daily = findings.daily_figures(findings.daily_answers(database, date))
+    return {
+        "daily_arms": daily_arms, "daily": daily,
+        "coverage": findings.coverage_answer(database, version),
+        "importances": findings.importances_answer(database, date, PRIMARY),
         "meanings": findings.MEANINGS,
-        "metrics": findings.metrics_grid(metrics), "metrics_sql": (metrics,),
-        "counts": [row for row in counts.rows if row["n"]], "aside": aside.rows,
-        "counts_sql": (counts, aside),
+        "counts": findings.counts_answer(database),
+        "aside": findings.set_aside_answer(database),
     }  # fmt: skip
 
 
@@ -140,8 +153,8 @@ def _pictures(
     }
 
 
-def _plain_words(panels: Sequence[Panel]) -> tuple[str, ...]:
-    """One sentence per reading: which of the arms that could be shipped gain or lose saves."""
+def _plain_words(panels: Sequence[Panel]) -> tuple[tuple[str, str], ...]:
+    """(reading, sentence): which of the arms that could be shipped gain or lose saves."""
     saves = next((p.estimates for p in panels if p.metric == PRIMARY_METRIC), ())
     names = {"better": [], "worse": [], "unclear": []}  # type: dict[str, list[str]]
     for estimate in saves:
@@ -152,20 +165,32 @@ def _plain_words(panels: Sequence[Panel]) -> tuple[str, ...]:
         "worse": f"Fewer saves than {CONTROL}",
         "unclear": f"Saves cannot be told from those of {CONTROL}",
     }
-    words = [f"{said[r]}: {', '.join(names[r])}." for r in said if names[r]]
+    words = [(r, f"{said[r]}: {', '.join(names[r])}.") for r in said if names[r]]
     return (*words, *_kept_of_oracle({estimate.label: estimate for estimate in saves}))
 
 
-def _kept_of_oracle(saves: Mapping[str, Estimate]) -> tuple[str, ...]:
+def _kept_of_oracle(saves: Mapping[str, Estimate]) -> tuple[tuple[str, str], ...]:
     """How much of the lift with true boxes is left with detected ones, where there is one."""
     targeted, oracle = saves.get(PRIMARY), saves.get(label_of("oracle"))
     if targeted is None or oracle is None or oracle.reading != "better":
         return ()
     share = targeted.lift / oracle.lift
-    return (
+    words = (
         f"With detected boxes {PRIMARY} keeps {share:.0%} of the lift with true boxes, "
-        "a ratio of two uncertain numbers.",
+        "a ratio of two uncertain numbers."
     )
+    return (("unclear", words),)
+
+
+def _check_words(checks: Sequence[Row]) -> tuple[tuple[str, str], ...]:
+    """(reading, sentence): how many checks passed, and which failed, critical ones first."""
+    failed = [
+        f"{check['name']} ({'critical' if check['critical'] else 'not critical'})"
+        for check in checks if not check["passed"]
+    ]  # fmt: skip
+    n_passed = len(checks) - len(failed)
+    words = [("better", f"Checks passed: {n_passed} of {len(checks)}.")] if n_passed else []
+    return (*words, *([("worse", f"Checks failed: {', '.join(failed)}.")] if failed else []))
 
 
 def _checks(rows: Sequence[Row]) -> list[Row]:
@@ -181,7 +206,7 @@ def _arms(arms: Sequence[str], models: Mapping[str, Row]) -> list[Row]:
             "model": models.get(arm, {}).get("model_version"),
             "n_columns": len(json.loads(models.get(arm, {}).get("columns") or "[]")),
         }
-        for arm in findings.arm_order([CONTROL, *arms])
+        for arm in arm_order([CONTROL, *arms])
     ]  # fmt: skip
 
 
@@ -197,6 +222,7 @@ def _environment() -> jinja2.Environment:
         "is_estimate": lambda cell: isinstance(cell, Estimate),
     }  # fmt: skip
     environment.filters |= filters
+    environment.globals |= {"percent": percent, "per_request": per_request}
     return environment
 
 

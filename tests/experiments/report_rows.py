@@ -1,6 +1,10 @@
 """A small database to report on: drawn pins, hostile texts, and plausible numbers."""
 
+import atexit
 import datetime as dt
+import functools
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +14,10 @@ import pyarrow as pa
 from PIL import Image
 
 from experiments.arms import AA, ARMS, PRIMARY
+from experiments.report import write_report
 from experiments.world.scenes import DrawnObject, draw_outfit, draw_product, random_appearance
 from sql import tables
-from sql.database import Database
+from sql.database import Database, open_database
 
 DATE = dt.date(2026, 11, 15)
 FIRST = dt.date(2026, 11, 12)
@@ -193,6 +198,7 @@ def add_experiment(database: Database) -> None:
             ("sample_ratio_by_day", 1, 0.41, "p >= 0.001", "Random order: 9.9% to 10.1%."),
             ("a_a", 1, 0.62, "adjusted p >= 0.05", "The control against itself."),
             ("random_requests", 1, 16204.0, "> 0", f"Requests of {HOSTILE} users."),
+            ("overlap_top_share", 1, 0.073, "<= 10 % of the weight", "The heaviest carry 7.3%."),
             ("overlap_effective_size", 0, 812.0, ">= 1,000 impressions", "Few impressions decide."),
         )
     ])  # fmt: skip
@@ -217,3 +223,16 @@ def fill(database: Database, source: Path) -> None:
     add_log(database, objects, queries)
     add_rankings(database, objects, queries, candidates)
     add_experiment(database)
+
+
+@functools.cache
+def reported() -> Path:
+    """A home with a filled database, source/ with its photos, and its report; made only once."""
+    home = Path(tempfile.mkdtemp(prefix="related_pins_report_"))
+    atexit.register(shutil.rmtree, home)
+    database = open_database(home / "related_pins.db")
+    database.upgrade()
+    fill(database, home / "source")
+    write_report(database, home / "source", home, DATE)
+    database.engine.dispose()
+    return home

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.plots import COLOURS, Interval, daily, forest, overview, save_png, svg
+from experiments.plots import COLOURS, Interval, daily, forest, orders, overview, save_png, svg
 
 ROWS = [
-    Interval("loses", -0.04, -0.06, -0.02),
-    Interval("unknown", 0.0, -0.03, 0.03),
-    Interval("gains", 0.04, 0.02, 0.06, wide=(0.05, -0.4, 0.5)),
+    Interval("loses", -0.04, -0.06, -0.02, "worse"),
+    Interval("unknown", 0.0, -0.03, 0.03, "unclear"),
+    Interval("gains", 0.04, 0.02, 0.06, "better", wide=(0.05, -0.4, 0.5)),
 ]
 
 
@@ -31,14 +31,11 @@ def test_a_forest_names_every_arm_with_its_interval() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("more_is_better", "loser", "winner"), [(True, "worse", "better"), (False, "better", "worse")]
-)
-def test_the_colour_says_which_way_is_good(more_is_better: bool, loser: str, winner: str) -> None:
-    for row, reading in zip(ROWS, (loser, "unclear", winner), strict=True):
-        drawn = svg(forest([row], more_is_better), "a")
-        others = {"better", "worse"} - {reading}
-        assert f"var(--{reading})" in drawn
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.reading)
+def test_the_colour_is_that_of_the_reading(row: Interval) -> None:
+    for drawn in (svg(forest([row]), "a"), svg(orders([0.5], [row]), "b")):
+        assert f"var(--{row.reading})" in drawn
+        others = {"better", "worse"} - {row.reading}
         assert not any(f"var(--{other})" in drawn for other in others)
 
 
@@ -57,8 +54,21 @@ def test_an_interval_beyond_the_plot_ends_in_arrows() -> None:
     assert 0.06 < high < 0.2
 
 
+def test_lines_join_the_places_in_both_orders() -> None:
+    (axes,) = orders([0.52, 0.54, 0.53], ROWS).axes
+    joined = [(-float(line.get_ydata()[0]), -float(line.get_ydata()[1])) for line in axes.lines]
+    assert joined == [(2, 2), (0, 1), (1, 0)]
+    written = [text.get_text() for text in axes.texts]
+    assert written[:2] == ["loses 0.5200", "−4.0% [−6.0, −2.0]"]
+
+
+def test_equal_values_keep_their_order() -> None:
+    (axes,) = orders([0.5, 0.5, 0.5], ROWS).axes
+    assert [-float(line.get_ydata()[0]) for line in axes.lines] == [0, 1, 2]
+
+
 def test_what_is_not_known_is_named_but_not_drawn() -> None:
-    figure = forest([Interval("empty", nan, nan, nan, wide=(nan, nan, nan))])
+    figure = forest([Interval("empty", nan, nan, nan, "unclear", wide=(nan, nan, nan))])
     assert texts(svg(figure, "a"))[-2:] == ["empty", "n/a"]
     assert len(figure.axes[0].lines) == 1
 
@@ -77,11 +87,11 @@ def test_the_same_plot_is_the_same_text() -> None:
 
 def test_a_label_is_neither_markup_nor_mathematics() -> None:
     label = r"<b> & $\frac{1}$"
-    assert label in texts(svg(forest([Interval(label, 0.0, -0.1, 0.1)]), "a"))
+    assert label in texts(svg(forest([Interval(label, 0.0, -0.1, 0.1, "unclear")]), "a"))
 
 
 def test_the_sheet_is_written_whole(tmp_path: Path) -> None:
-    panels = dict.fromkeys(("Saves", "Clicks", "Closeups", "Hides"), (ROWS, True))
+    panels = dict.fromkeys(("Saves", "Clicks", "Closeups", "Hides"), ROWS)
     save_png(overview(panels, "title", "note"), tmp_path / "report.png")
     assert [path.name for path in tmp_path.iterdir()] == ["report.png"]
     with Image.open(tmp_path / "report.png") as image:

@@ -4,10 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.report import write_report
-from sql.database import open_database
 from tests.experiments.browser import Browser, find_chromium
-from tests.experiments.report_rows import DATE, fill
+from tests.experiments.report_rows import DATE, reported
 
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
 CUT_OFF = """
@@ -19,6 +17,12 @@ CUT_OFF = """
 NOT_SHOWN = """
 [...document.images].filter(i => !i.complete || !i.naturalWidth).map(i => i.alt)
 """
+UNREACHABLE = """
+[...document.querySelectorAll('main *')].filter(e => {
+    const scrolls = ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);
+    return scrolls && e.scrollWidth > e.clientWidth && e.tabIndex < 0;
+}).map(e => e.outerHTML.slice(0, 80))
+"""
 TINY = """
 [...document.querySelectorAll('.plot text')]
     .filter(t => t.getBoundingClientRect().height < 9).map(t => t.textContent)
@@ -26,12 +30,8 @@ TINY = """
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("home")
-    database = open_database(folder / "related_pins.db")
-    database.upgrade()
-    fill(database, folder / "source")
-    return write_report(database, folder / "source", folder, DATE)
+def page() -> Path:
+    return reported() / "reports" / str(DATE) / "report.html"
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,29 @@ def test_it_is_dark_for_who_wants_it_dark(browser: Browser, page: Path) -> None:
         ink = sum(json.loads(f"[{text[4:-1]}]"))
         assert abs(ink - shades[scheme]) > 200, scheme
     assert shades["dark"] < 150 < 700 < shades["light"]
+
+
+def test_a_query_opens_by_keyboard_and_is_selected_whole(browser: Browser, page: Path) -> None:
+    browser.open(page, 390, "light")
+    details = "document.querySelector('figure .sql')"
+    browser.value(f"{details}.querySelector('summary').focus()")
+    assert not browser.value(f"{details}.open")
+    for kind in ("keyDown", "keyUp"):
+        browser.call("Input.dispatchKeyEvent", type=kind, key="Enter", text="\r",
+                     windowsVirtualKeyCode=13)  # fmt: skip
+    assert browser.value(f"{details}.open")
+    code = f"{details}.querySelector('code')"
+    browser.value(f"{code}.scrollIntoView({{behavior: 'instant'}})")
+    x, y = browser.value(f"(b => [b.x + 9, b.y + 9])({code}.getBoundingClientRect())")
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    assert browser.value("getSelection().toString()") == browser.value(f"{code}.textContent")
+
+
+def test_all_that_scrolls_can_be_reached_by_keyboard(browser: Browser, page: Path) -> None:
+    browser.open(page, 390, "light")
+    browser.value(OPEN_ALL)
+    assert browser.value(UNREACHABLE) == []
 
 
 def test_what_overflows_is_noticed(browser: Browser, tmp_path: Path) -> None:
