@@ -4,8 +4,9 @@ python benchmarks/bench_experiment.py
 
 A million shown candidates on pages of 12 in random order, 83,334 requests of 20,000 users, six
 arms, four actions, all requests and ten segments, both estimators of the experiment, 1,000
-resamples of users. The plain way draws users with replacement, merges their rows, groups and divides; it runs a
-few times and is scaled to 1,000. Both ways must give the same estimates before they are timed.
+resamples of users. The plain way draws users with replacement, merges their rows, groups and
+divides; it runs a few times and is scaled to 1,000. Both ways must give the same estimates before
+they are timed.
 """
 
 import resource
