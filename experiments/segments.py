@@ -5,9 +5,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-from scipy.stats import false_discovery_control
-
 from experiments.answer import Answer, Row, ask
 from experiments.arms import AA, ABLATIONS, CONTROL, PRIMARY
 from experiments.figures import (
@@ -21,11 +18,14 @@ from experiments.figures import (
     label_of,
     number_of,
 )
+from experiments.statistics.bootstrap import N_REPLICATES
+from experiments.statistics.corrections import benjamini_hochberg
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC
 from experiments.wording import short
 from sql.database import Database
 
 MOST_SEGMENTS = 30
+LEAST_P_VALUE = 2 / (N_REPLICATES + 1)
 
 _SEGMENTS = """
     SELECT segment, arm, metric, n_requests, lift, ci_low, ci_high, p_value
@@ -58,10 +58,7 @@ def adjusted_p_values(rows: Sequence[Row]) -> list[float]:
     >>> adjusted_p_values([{"p_value": p} for p in (0.01, 0.04, None, 0.02)])
     [0.03, 0.04, nan, 0.03]
     """
-    p_values = np.array([number_of(row["p_value"]) for row in rows], dtype=float)
-    known = np.isfinite(p_values)
-    p_values[known] = false_discovery_control(p_values[known])
-    return [float(p) for p in p_values]
+    return benjamini_hochberg([number_of(row["p_value"]) for row in rows])
 
 
 def segment_figures(answers: dict[str, Answer]) -> tuple[Panel | None, tuple[Grid, ...]]:
@@ -87,17 +84,26 @@ def segment_figures(answers: dict[str, Answer]) -> tuple[Panel | None, tuple[Gri
 
 
 def remaining(cells: dict[tuple[str, str], Estimate]) -> str:
-    """How many segments still differ from the control once all rows are corrected, in a sentence.
+    """How many segments still differ from the control once all rows are corrected, in words.
 
-    cells: (segment, arm) -> estimate with its adjusted p-value.
+    cells: (segment, arm) -> estimate with its adjusted p-value. Says too how many rows may be
+    unmarked only because a bootstrap's p-values end at 2 / (replicates + 1).
     """
     segments = sorted({segment for segment, _ in cells}, key=_segment_order)
     left = [s for s in segments if any(cells[k].reading != "unclear" for k in cells if k[0] == s)]
     n_known = sum(math.isfinite(cell.adjusted) for cell in cells.values())
     names = f" ({', '.join(short(s, 40) for s in left)})" if left else ""
-    return (
+    said = (
         f"Segments in which some arm differs from {CONTROL}, with {n_known} p-values adjusted "
         f"together: {len(left)} of {len(segments)}{names}."
+    )
+    unmarked = [cell.p_value for cell in cells.values() if cell.reading == "unclear"]
+    n_least = sum(math.isclose(p, LEAST_P_VALUE) for p in unmarked)
+    if not n_least:
+        return said
+    return (
+        f"{said} Rows that are not marked but have the least p-value that {N_REPLICATES:,} "
+        f"replicates can give ({LEAST_P_VALUE:.3f}): {n_least}; more replicates might mark them."
     )
 
 

@@ -57,14 +57,14 @@ def replicate(
     n_users = {len(s.requests) for s in sums.values()}
     if len(n_users) != 1:
         raise ValueError("Give at least one estimate, and all of them of the same users.")
-    totals = {key: np.zeros((n_replicates, _flat(s).shape[1])) for key, s in sums.items()}
+    widths = [_flat(s, slice(0)).shape[1] for s in sums.values()]
+    total = np.zeros((n_replicates, sum(widths)))
     for start in range(0, n_users.pop(), USERS_AT_ONCE):
         block = slice(start, start + USERS_AT_ONCE)
-        some = {key: _flat(s, block) for key, s in sums.items()}
-        n_here = len(next(iter(some.values())))
-        weights = rng.poisson(1.0, (n_replicates, n_here)).astype(np.float64)
-        for key, columns in some.items():
-            totals[key] += weights @ columns
+        columns = np.concatenate([_flat(s, block) for s in sums.values()], axis=1)
+        weights = rng.poisson(1.0, (n_replicates, len(columns))).astype(np.float64)
+        total += weights @ columns
+    totals = dict(zip(sums, np.split(total, np.cumsum(widths)[:-1], axis=1), strict=True))
     return {key: Replicates(s.value(), _values(totals[key], s)) for key, s in sums.items()}
 
 

@@ -118,17 +118,15 @@ def test_a_failed_check_comes_first(page: Page) -> None:
     assert "✗ Checks failed: overlap_effective_size (not critical)." in said
 
 
-def test_a_failed_critical_check_holds(changed: Database, home: Path, tmp_path: Path) -> None:
+def test_a_failed_critical_check_holds(changed: Database, tmp_path: Path) -> None:
     with changed.engine.begin() as connection:
         failing = sa.update(tables.experiment_checks).values(passed=0)
         connection.execute(failing.where(tables.experiment_checks.c.name == "a_a"))
-    page = Page(write_report(changed, home / "source", tmp_path, DATE))
+    page = Page(write_report(changed, tmp_path, tmp_path, DATE))
     assert "Hold: no lift can be trusted while a_a fails." in page.text
 
 
-def test_a_losing_treatment_is_shown_as_losing(
-    changed: Database, home: Path, tmp_path: Path
-) -> None:
+def test_a_losing_treatment_is_shown_as_losing(changed: Database, tmp_path: Path) -> None:
     lift = tables.experiment_lift
     with changed.engine.begin() as connection:
         connection.execute(
@@ -137,18 +135,18 @@ def test_a_losing_treatment_is_shown_as_losing(
             .values(lift=-0.05, ci_low=-0.08, ci_high=-0.02, p_value=0.002)
         )
         connection.execute(sa.update(lift).where(lift.c.metric == "hide").values(p_value=0.5))
-    page = Page(write_report(changed, home / "source", tmp_path, DATE))
+    page = Page(write_report(changed, tmp_path, tmp_path, DATE))
     assert "Hold targeted, it loses: saves per request −5.0%" in page.text
     assert "Fewer saves than whole_image: object_crop (−3.4%), targeted (−5.0%)." in page.text
     assert "More saves" not in page.text
 
 
-def test_unknown_intervals_are_not_made_up(changed: Database, home: Path, tmp_path: Path) -> None:
+def test_unknown_intervals_are_not_made_up(changed: Database, tmp_path: Path) -> None:
     lift = tables.experiment_lift
     nothing = dict.fromkeys(("lift", "ci_low", "ci_high", "p_value"))
     with changed.engine.begin() as connection:
         connection.execute(sa.update(lift).where(lift.c.metric == "hide").values(nothing))
-    page = Page(write_report(changed, home / "source", tmp_path, DATE))
+    page = Page(write_report(changed, tmp_path, tmp_path, DATE))
     assert "targeted: n/a (n/a to n/a), unclear" in str(page.elements)
     assert "nan" not in page.text.lower().split()
 

@@ -16,6 +16,7 @@ from experiments.segments import (
     segment_answers,
     segment_figures,
 )
+from experiments.statistics.bootstrap import N_REPLICATES, two_sided_p_value
 from sql.database import Database
 from tests.experiments.report_rows import DATE, add
 
@@ -81,6 +82,18 @@ def test_a_line_says_how_many_segments_remain() -> None:
     assert plot.note == grid.note == f"{said}: 2 of 4 (category=bag, platform=web)."
     _, (grid,) = segment_figures(answers(row("category=hat", 0.5)))
     assert grid.note.endswith("0 of 1.")
+
+
+def test_a_row_that_more_replicates_might_mark_is_counted() -> None:
+    least = two_sided_p_value(np.ones(N_REPLICATES))
+    others = [row(f"platform={n}", 0.8) for n in range(30)]
+    _, (grid,) = segment_figures(answers(row("platform=ios", least), *others))
+    assert grid.note.endswith(
+        "0 of 31. Rows that are not marked but have the least p-value that 1,000 replicates can "
+        "give (0.002): 1; more replicates might mark them."
+    )
+    _, (grid,) = segment_figures(answers(row("platform=ios", least)))
+    assert "replicates" not in grid.note
 
 
 def test_where_nothing_differs_few_reports_mark_a_segment() -> None:
