@@ -110,8 +110,9 @@ def two_sided_p_value(replicates: Reals) -> float:
 def _flat(sums: Sums, users: slice = slice(None)) -> Reals:
     """All columns of the sums side by side, (U, S * A + 2 S + 1)."""
     numerator = sums.numerator[users]
+    n_users, strata, actions = numerator.shape
     parts = (
-        numerator.reshape(len(numerator), -1),
+        numerator.reshape(n_users, strata * actions),
         sums.denominator[users],
         sums.scale[users],
         sums.requests[users, None],
