@@ -15,6 +15,7 @@ from experiments.answer import Row, ask
 from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
 from experiments.figures import METRICS, Estimate, Panel, arm_order, label_of
+from experiments.health import health_grid, traffic_grid
 from experiments.plots import overview, save_png
 from experiments.segments import segment_answers, segment_figures
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict, verdict
@@ -121,6 +122,7 @@ def _lift(database: Database, date: dt.date, decided: Verdict) -> dict[str, Any]
         "estimates_sql": (every,),
         "ablation": findings.ablation_grid(database, date),
         "overlap": findings.overlap_grid(database, date),
+        "health": health_grid(database, date), "traffic": traffic_grid(database, date),
         "agreement": agreement_figures(agreement_answer(database, date), decided),
         "metrics": metrics_grid(database, date),
     }  # fmt: skip

@@ -189,7 +189,22 @@ def add_experiment(database: Database) -> None:
                  "n_requests": 4_000, "value": base, "lift": lift + float(rng.normal(0, 0.012))}
                 for n in range(4)
             ]  # fmt: skip
+    rows += [
+        {"date": DATE, "arm": arm, "metric": metric, "segment": "all", "estimator": "arm_page",
+         "n_requests": 16_204, "n_users": 6_120, "control": base, "lift": -lift,
+         "effective_sample_size": 16_204.0, "treatment": base * (1 - lift), "ci_low": -lift - 0.01,
+         "ci_high": -lift + 0.01, "p_value": 0.01}
+        for arm, lift in LIFTS.items() for metric, base in (("diversity", 0.55),
+                                                            ("new_pin_share", 0.03))
+    ]  # fmt: skip
     add(database, "experiment_lift", rows)
+    add(database, "traffic_metrics", [
+        {"date": DATE, "policy": policy, "metric": metric, "value": value * n,
+         "ci_low": value * n - 0.01, "ci_high": value * n + 0.01, "n_requests": 90_000 // n,
+         "n_users": 7_000 // n}
+        for n, policy in enumerate(("production", "random"), start=1)
+        for metric, value in (("save", 0.1312), ("save_propensity", 0.4213), ("hide", 0.0123))
+    ])  # fmt: skip
     add(database, "arm_daily_engagement", days)
     add(database, "experiment_checks", [
         {"date": DATE, "name": name, "passed": passed, "value": value, "expected": expected,

@@ -46,7 +46,8 @@ def filled(home: Path) -> Database:
 def changed(filled: Database) -> Iterator[Database]:
     """The same database; what a test writes to the experiment is undone."""
     yield filled
-    names = ("experiment_lift", "arm_daily_engagement", "experiment_checks", "quarantine")
+    names = ("experiment_lift", "arm_daily_engagement", "experiment_checks", "traffic_metrics",
+             "quarantine")  # fmt: skip
     with filled.engine.begin() as connection:
         for name in names:
             connection.execute(sa.delete(tables.METADATA.tables[name]))

@@ -121,7 +121,14 @@ def test_only_a_corrected_difference_is_marked(page: Page, ask: Ask) -> None:
     assert all(marked.values()), marked
 
 
-@pytest.mark.parametrize("title", ["Lift per arm and action", "nDCG@10 beside the lift in saves"])
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Lift per arm and action",
+        "nDCG@10 beside the lift in saves",
+        "What the pages would be like",
+    ],
+)
 def test_a_table_of_lift_holds_every_row_of_its_query(page: Page, ask: Ask, title: str) -> None:
     figure = page.figure(title)
     rows = [r for r in ask(figure) if r.get("estimator", "") != "snips_item_position"]
@@ -155,6 +162,20 @@ def test_what_the_estimates_rest_on_is_one_row_per_arm(page: Page, ask: Ask) -> 
         ]  # fmt: skip
     assert table["presence"][4] == "n/a"
     assert table["targeted"][4] == "7.3%"
+
+
+def test_the_traffic_is_shown_as_it_was(page: Page, ask: Ask) -> None:
+    figure = page.figure("The traffic as it was")
+    assert figure.rows[0] == ["Metric", "Meaning", "production", "random"]
+    found = {line[0]: line[1:] for line in figure.rows[1:]}
+    assert list(found) == ["Saves", "Hides", "Save propensity"]
+    assert found["Save propensity"][0] == "users who saved / users who saw"
+    expected = {
+        (row["metric"], row["policy"]): f"{per_request(row['value'])} "
+        f"[{per_request(row['ci_low'])}, {per_request(row['ci_high'])}]"
+        for row in ask(figure)
+    }
+    assert found["Saves"][1:] == [expected["save", p] for p in ("production", "random")]
 
 
 def test_the_queries_run_in_postgresql_too(page: Page, postgres: Database, tmp_path: Path) -> None:
