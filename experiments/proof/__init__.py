@@ -1,0 +1,1 @@
+"""Small fast worlds whose truth is known exactly, and how the estimators fare in them."""
