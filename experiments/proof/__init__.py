@@ -1,1 +1,1 @@
-"""Small fast worlds whose truth is known exactly, and how the estimators fare in them."""
+"""The harness against data whose answer is known: simulated worlds and public experiments."""
