@@ -1,6 +1,6 @@
 """Whether the verdict can be trusted: checks of the log, of the random order, of the weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from experiments.estimators.rankings import (
     top_share,
 )
 from experiments.statistics.bootstrap import Lift, Replicates, two_sided_p_value
+from experiments.statistics.corrections import holm
 
 ALARM = 0.001  # p-value below which a check that should never fail has failed
 CRITICAL = frozenset(
@@ -44,19 +45,6 @@ class Check:
     def critical(self) -> bool:
         """True where a failure forbids any verdict but hold."""
         return self.name in CRITICAL
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns the p-values adjusted by Holm's step-down method (Holm 1979), in the given order.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = np.argsort(p_values)
-    steps = np.asarray(p_values, dtype=float)[order] * np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return [float(p) for p in adjusted]
 
 
 def sample_ratio(by: str, counts: Mapping[str, tuple[int, int]]) -> Check:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.arms import CONTROL, PRIMARY, SHIPPABLE
-from experiments.checks import CRITICAL, holm
+from experiments.checks import CRITICAL
+from experiments.statistics.corrections import holm
 from experiments.wording import percent
 
 PRIMARY_METRIC = "save"

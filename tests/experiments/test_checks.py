@@ -4,13 +4,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.stats import chi2_contingency
-from statsmodels.stats.multitest import multipletests
 
 from experiments import checks
-from experiments.checks import Check, holm
+from experiments.checks import Check
 from experiments.estimators.rankings import item_position, position_based
 from experiments.statistics.bootstrap import Lift, replicate
 
@@ -19,16 +16,6 @@ World = Callable[..., Any]
 
 def tiled(theta: np.ndarray, sample: Any) -> np.ndarray:
     return np.tile(theta, (sample.n_requests, 1))
-
-
-@settings(max_examples=10, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
-    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
-
-
-def test_holm_of_nothing_is_nothing() -> None:
-    assert holm([]) == []
 
 
 def test_a_steady_share_passes_and_a_broken_day_does_not() -> None:
