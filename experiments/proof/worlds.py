@@ -153,9 +153,10 @@ class Users:
     activity: Reals
 
     def requests(self, n_requests: int, rng: np.random.Generator) -> Ints:
-        """Returns who makes each request, (n_requests,): user u with share activity[u]."""
-        share = self.activity / self.activity.sum()
-        return np.sort(rng.choice(len(share), size=n_requests, p=share))
+        """Returns who makes each request, (n_requests,) in order of user: u with share
+        activity[u]."""
+        n_each = rng.multinomial(n_requests, self.activity / self.activity.sum())
+        return np.repeat(np.arange(len(n_each)), n_each)
 
 
 def draw_users(settings: Settings, n_users: int, rng: np.random.Generator) -> Users:
