@@ -149,10 +149,10 @@ def _errors(found: pd.DataFrame) -> Iterator[str]:
     yield """## Bias and error as the log grows
 
 Of the actions per request under the treatment (or of their ratio to the control's), in % of the
-truth: bias / RMSE over worlds with two logs each. **Bold: biased here.** The product of the two logs' errors has the squared bias of the
-world as its expectation; an estimator is called biased where that is above 0 by more than three
-standard errors and its root is above a third of the RMSE. So biases of opposite sign in different
-worlds count, and the bias shown, which is their mean, can be small.
+truth: bias / RMSE over worlds with two logs each. **Bold: biased here.** The product of the two
+logs' errors has the squared bias of the world as its expectation; an estimator is called biased
+where that is above 0 by more than three standard errors and its root is above a third of the RMSE.
+So biases of opposite sign in different worlds count, and the bias shown, their mean, can be small.
 
 ![RMSE against the size of the log](images/calibration-errors.png)
 """

@@ -22,7 +22,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def share(of: Share) -> str:
     """Returns the share in percent, with its interval in brackets.
 
-    >>> share(Share(5, 100, 0.0215, 0.1118))
+    >>> share(Share(5, 100, 0.022, 0.1118))
     '5.0% [2.2, 11.2]'
     """
     return f"{of.value:.1%} [{100 * of.low:.1f}, {100 * of.high:.1f}]"

@@ -65,8 +65,8 @@ def power_plot(found: pd.DataFrame) -> Figure:
     axes.set_ylabel("power at p < 0.05", fontsize=FONT_SIZE, color=COLOURS["muted"])
     _plain(axes, found[found["study"] == "sensitivity"]["n_requests"])
     axes.legend(
-        title="requests for 80 % power", alignment="left", fontsize=FONT_SIZE, title_fontsize=FONT_SIZE,
-        frameon=False, loc="center left", bbox_to_anchor=(1.02, 0.5),
+        title="requests for 80 % power", alignment="left", frameon=False,
+        fontsize=FONT_SIZE, title_fontsize=FONT_SIZE, loc="center left", bbox_to_anchor=(1.02, 0.5),
     )  # fmt: skip
     return figure
 
