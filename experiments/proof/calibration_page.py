@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.proof import calibration_live as live
 from experiments.proof import markdown
 from experiments.proof.conditions import CONDITIONS
-from experiments.proof.measures import Coverage, alarms, coverage, error, groups
+from experiments.proof.measures import Coverage, Share, alarms, coverage, error, groups
 
 FALSE_ALARMS, COVERED = (0.04, 0.06), (0.93, 0.97)
 DIFFERENT = {
@@ -31,9 +31,9 @@ DIFFERENT = {
 def page(found: pd.DataFrame, how: str) -> str:
     """Returns the page in Markdown; found: one row per Outcome, how: what it took, in words."""
     parts = (
-        _top(how), _false_alarms(found), _lifts(found), _values(found), _missed(found),
-        _errors(found), live.sample_ratios(found), live.families(found), live.peeking(found),
-        live.sensitivity(found),
+        _top(how), _in_short(found), _false_alarms(found), _lifts(found), _values(found),
+        _missed(found), _errors(found), live.sample_ratios(found), live.families(found),
+        live.peeking(found), live.sensitivity(found),
     )  # fmt: skip
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -52,6 +52,48 @@ requests in random order, as `related-pins experiment` does. Shares have their 9
 in brackets. An aim is *met*; or missed *within chance*, where the interval reaches it; or *missed*.
 """
     yield markdown.table(["world", "what is different"], [[*row] for row in DIFFERENT.items()])
+
+
+def _in_short(found: pd.DataFrame) -> Iterator[str]:
+    """What an experiment owner must know, from the numbers of the tables below."""
+    yield "## In short\n"
+    lifts = found[found["study"].isin(("intervals", "live")) & (found["quantity"] == "lift")]
+    null = lifts[lifts["world"] == "no lift"]
+    rates = [
+        f"{name} {alarms(null[null['estimator'] == name]).value:.1%}"
+        for name in ("snips_item_position", "snips_position_based", "A/B", "A/B with CUPED")
+    ]
+    yield f"- False alarms where there is no lift: {', '.join(rates)}."
+    for name in ("snips_position_based", "snips_item_position", "A/B"):
+        rows = lifts[lifts["estimator"] == name]
+        held = {world: coverage(some).share for (world,), some in groups(rows, "world")}
+        missed = [f"{world} {of.value:.1%}" for world, of in held.items() if _misses(of)]
+        yield (
+            f"- The 95 % interval of the lift by {name} held the truth in "
+            f"{held['position-based'].value:.1%} of position-based worlds"
+            + (
+                f"; it misses its aim here: {', '.join(missed)}."
+                if missed
+                else ", and misses its aim nowhere."
+            )
+        )
+    biased = {world: _biased(some) for (world,), some in groups(_of_errors(found), "world")}
+    for world, names in biased.items():
+        yield f"- Biased with much data, {world}: {', '.join(names) or 'none'}."
+
+
+def _of_errors(found: pd.DataFrame) -> pd.DataFrame:
+    return found[found["study"] == "errors"]
+
+
+def _biased(rows: pd.DataFrame) -> list[str]:
+    """The estimators that are biased on the largest logs of the rows."""
+    most = rows[rows["n_requests"] == rows["n_requests"].max()]
+    return [name for (name,), some in groups(most, "estimator") if error(some).biased]
+
+
+def _misses(of: Share) -> bool:
+    return of.verdict(COVERED) == "missed"
 
 
 def _false_alarms(found: pd.DataFrame) -> Iterator[str]:
@@ -122,7 +164,7 @@ def _coverage_table(rows: pd.DataFrame, extra: str, of_plain: Callable[[pd.DataF
 
 def _cell(of: Coverage) -> str:
     text = f"{100 * of.share.value:.1f}"
-    text = f"**{text}**" if of.share.verdict(COVERED) == "missed" else text
+    text = f"**{text}**" if _misses(of.share) else text
     return text + (f" ({of.n_open} open)" if of.n_open else "")
 
 
@@ -135,7 +177,7 @@ def _missed(found: pd.DataFrame) -> Iterator[str]:
     lines = []
     for (name, world, quantity), some in groups(rows, "estimator", "world", "quantity"):
         of = coverage(some)
-        if of.share.verdict(COVERED) == "missed":
+        if _misses(of.share):
             lines.append(
                 [name, world, quantity, markdown.share(of.share), f"{of.too_low:.1%}",
                  f"{of.too_high:.1%}"]
@@ -145,7 +187,7 @@ def _missed(found: pd.DataFrame) -> Iterator[str]:
 
 
 def _errors(found: pd.DataFrame) -> Iterator[str]:
-    rows = found[found["study"] == "errors"]
+    rows = _of_errors(found)
     yield """## Bias and error as the log grows
 
 Of the actions per request under the treatment (or of their ratio to the control's), in % of the
@@ -168,7 +210,7 @@ So biases of opposite sign in different worlds count, and the bias shown, their 
             ["estimator", *(f"{n:,} requests" for n in log_sizes)],
             [[name, *map(markdown.error, found)] for name, found in by_name.items()],
         )
-        biased = [name for name, of in by_name.items() if of[-1].biased]
+        biased = _biased(of_world)
         of_value = [name for name in by_name if "/" not in name]
         best = min(of_value, key=lambda name: by_name[name][-1].rmse)
         yield (
