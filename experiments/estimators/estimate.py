@@ -17,8 +17,9 @@ class Estimate:
 
     value: in units of the reward; standard_error: of value, clustered by user; low and high: ends
     of the 95 % interval, by Student's t with n_users - 1 degrees of freedom. With a single user all
-    three are NaN. n_rows: number of weights that value rests on; effective_sample_size: equally
-    weighted rows worth as much (Kish 1965), at most n_rows.
+    three are NaN; where no row earned anything the interval has no width and says nothing. n_rows:
+    number of weights that value rests on; effective_sample_size: equally weighted rows worth as
+    much (Kish 1965), at most n_rows.
     """
 
     value: float

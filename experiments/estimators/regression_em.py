@@ -23,7 +23,7 @@ MIN_GAIN = 1e-4  # of log-likelihood by an iteration, in nats
 
 @dataclass(frozen=True)
 class RegressionEM:
-    """Examination (K,) relative to position 1, and the log-likelihood (T,) after each iteration."""
+    """Examination (K,) relative to position 1; log-likelihood (T,), of the start and each step."""
 
     examination: Reals
     log_likelihood: Reals
@@ -122,7 +122,7 @@ def _linked(cells: _Cells) -> _Cells:
             "from relevance: give more traffic, or leave these positions out."
         )
     if not cells.clicked[cells.position == 0].any():
-        raise ValueError("No pair was clicked at position 1, which examination is relative to.")
+        raise ValueError("No pair shown at several positions was clicked at the first of them.")
     return cells
 
 

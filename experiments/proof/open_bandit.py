@@ -7,13 +7,13 @@ Open Bandit Dataset and Pipeline, NeurIPS 2021, https://arxiv.org/abs/2008.07146
 
     python -m experiments.proof.open_bandit FOLDER --write docs/proof-open-bandit.md
 
-Probabilities of the target. Random: one over the number of items. BTS learned all week, so the
-probability of an item changed; what counts is its mean over the week, and the share of the
-impressions of a position that showed the item is an unbiased estimate of that. The logged
-propensities are of shown rows only, where they were high (size-biased), and say less. The share's
-own noise is that of multinomial redraws of the BTS log, added to every standard error; the direct
-method's standard error also holds that of its model, fitted anew to redraws of the rows. If clicks
-and probabilities moved together within the week, the mean over the week misses it.
+Probabilities of the target. Random: one over the number of items. BTS: the logged probability of an
+item moves within the week; what counts is its mean over the week, and the share of the impressions
+of a position that showed the item is an unbiased estimate of that. The logged propensities are of
+shown rows only, where they were high (size-biased), and say less. The share's own noise is that of
+multinomial redraws of the BTS log, added to every standard error; the direct method's standard
+error also holds that of its model, fitted anew to redraws of the rows. If clicks and probabilities
+moved together within the week, the mean over the week misses it.
 
 Clusters. There is no user: rows are taken as independent. Combinations of user features are market
 segments of up to 800 rows, not people; what clustering by them would change is reported.
