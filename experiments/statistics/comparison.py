@@ -4,15 +4,16 @@ The interval of lift is Fieller's (Some Problems in Interval Estimation, JRSS B 
 that the test of treatment - (1 + L) control = 0 does not reject. So it excludes 0 exactly where
 the p-value is below 1 - level. Near a control of 0 no lift can be bounded: Fieller's interval says
 so (NaN here), where the delta method on the log ratio gives finite ends. With 10 of the control's
-2,000 users spending lognormal amounts, 95 % intervals covered 96.1 % of the time (Fieller) against
-90.0 % (log ratio); far from 0 both are the same. docs/decisions/statistics.md has the table.
+2,000 users spending lognormal amounts, the log ratio's 95 % interval missed the lift 10.1 % of the
+time; Fieller's had no ends 22 % of the time and missed 2.9 %. Far from 0 both are the same.
+docs/decisions/statistics.md has the table.
 """
 
 from dataclasses import dataclass
 from math import inf, nan, sqrt
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from experiments.estimators.rankings import Ints, Reals
 from experiments.statistics.moments import Moments
@@ -107,7 +108,7 @@ def _compare(
     control, treatment = estimates
     effect = treatment - control
     error = _root(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1])
-    reach = float(student.ppf((1 + level) / 2, freedom))
+    reach = float(stdtrit(freedom, (1 + level) / 2))
     low, high = _fieller(control, treatment, covariance, reach)
     return Comparison(
         control, treatment,
@@ -120,7 +121,7 @@ def _compare(
 def _p_value(effect: float, error: float, freedom: float) -> float:
     if effect == 0 and error == 0:
         return 1.0
-    return 2 * float(student.sf(abs(effect) / error if error else inf, freedom))
+    return 2 * float(stdtr(freedom, -abs(effect) / error if error else -inf))
 
 
 def _fieller(

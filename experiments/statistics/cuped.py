@@ -6,7 +6,7 @@ covariate x from earlier days, and theta and the mean of x those of both groups 
 could touch x, so the effect stays and the part of the variance that x explains goes.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def _adjusted(control: Moments, treatment: Moments, pooled: Moments, level: floa
         level,
     )
     kept = found.standard_error**2 / plain.standard_error**2 if plain.standard_error else np.nan
-    return Adjusted(**asdict(found), variance_reduction=1 - kept)
+    return Adjusted(**vars(found), variance_reduction=1 - kept)
 
 
 def _theta(pooled: Moments) -> Reals:
@@ -93,6 +93,4 @@ def _theta(pooled: Moments) -> Reals:
 
 
 def _columns(moments: Moments, columns: list[int]) -> Moments:
-    return Moments(
-        moments.n, moments.mean[columns], moments.comoment[np.ix_(columns, columns)]
-    )  # fmt: skip
+    return Moments(moments.n, moments.mean[columns], moments.comoment[np.ix_(columns, columns)])

