@@ -23,31 +23,31 @@ from experiments.proof.studies import run
 
 PLAN: tuple[tuple[str, str, tuple[int, ...], float], ...] = (
     # study, world, requests of a log, drawn worlds as a multiple of --worlds
-    ("intervals", "no lift", (2_000,), 2.0),
-    ("intervals", "position-based", (2_000,), 1.0),
-    ("intervals", "40 users", (2_000,), 0.5),
-    ("intervals", "very unequal users", (2_000,), 0.5),
-    ("intervals", "rare actions", (2_000,), 0.5),
-    ("intervals", "cascade", (2_000,), 0.5),
-    ("intervals", "cannibalisation", (2_000,), 0.5),
-    ("intervals", "sharp logging", (2_000,), 0.5),
-    ("errors", "position-based", (500, 2_000, 8_000, 32_000), 0.15),
-    ("errors", "cascade", (500, 2_000, 8_000, 32_000), 0.15),
-    ("errors", "cannibalisation", (500, 2_000, 8_000, 32_000), 0.15),
-    ("errors", "sharp logging", (500, 2_000, 8_000, 32_000), 0.15),
-    ("live", "no lift", (8_000,), 2.0),
-    ("live", "position-based", (8_000,), 1.0),
-    ("live", "40 users", (2_000,), 1.0),
-    ("live", "very unequal users", (8_000,), 1.0),
-    ("live", "rare actions", (8_000,), 1.0),
-    ("live", "cascade", (8_000,), 1.0),
-    ("live", "cannibalisation", (8_000,), 1.0),
-    ("live", "novelty", (32_000,), 0.5),
+    ("intervals", "no lift", (2_000,), 3.0),
+    ("intervals", "position-based", (2_000,), 2.0),
+    ("intervals", "40 users", (2_000,), 1.0),
+    ("intervals", "very unequal users", (2_000,), 1.0),
+    ("intervals", "rare actions", (2_000,), 1.0),
+    ("intervals", "cascade", (2_000,), 1.0),
+    ("intervals", "cannibalisation", (2_000,), 1.0),
+    ("intervals", "sharp logging", (2_000,), 1.0),
+    ("errors", "position-based", (500, 2_000, 8_000, 32_000), 0.2),
+    ("errors", "cascade", (500, 2_000, 8_000, 32_000), 0.2),
+    ("errors", "cannibalisation", (500, 2_000, 8_000, 32_000), 0.2),
+    ("errors", "sharp logging", (500, 2_000, 8_000, 32_000), 0.2),
+    ("live", "no lift", (8_000,), 4.0),
+    ("live", "position-based", (8_000,), 2.0),
+    ("live", "40 users", (2_000,), 2.0),
+    ("live", "very unequal users", (8_000,), 2.0),
+    ("live", "rare actions", (8_000,), 2.0),
+    ("live", "cascade", (8_000,), 2.0),
+    ("live", "cannibalisation", (8_000,), 2.0),
+    ("live", "novelty", (32_000,), 1.0),
     ("sensitivity", "no lift", (4_000,), 2.0),
-    ("sensitivity", "position-based", (250, 1_000, 4_000, 16_000, 64_000), 0.25),
-    ("peeking", "no lift", (20_000,), 2.0),
-    ("families", "large lift", (40_000,), 1.0),
-    ("sample ratio", "position-based", (100_000,), 1.0),
+    ("sensitivity", "position-based", (250, 1_000, 4_000, 16_000, 64_000), 0.3),
+    ("peeking", "no lift", (20_000,), 3.0),
+    ("families", "large lift", (40_000,), 2.0),
+    ("sample ratio", "position-based", (100_000,), 2.0),
 )
 
 
@@ -87,7 +87,7 @@ def outcomes(todo: Sequence[Task], processes: int) -> pd.DataFrame:
 
 def main(
     write: Annotated[Path, typer.Option(help="The page; its pictures go to images/ beside it.")],
-    worlds: Annotated[int, typer.Option(min=5, help="Drawn worlds of the main studies.")] = 1_000,
+    worlds: Annotated[int, typer.Option(min=5, help="Worlds per table cell, about.")] = 500,
 ) -> None:
     """Calibrates the harness on worlds with known truth and writes the page."""
     processes, start = os.cpu_count() or 1, time.monotonic()

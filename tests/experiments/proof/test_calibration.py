@@ -16,7 +16,7 @@ N = 60
 @pytest.fixture(scope="module")
 def found() -> pd.DataFrame:
     """All studies on a few worlds each, and false alarms and coverage on more."""
-    some = [task for task in tasks(5) if task.n_requests <= 8_000 or task.study not in _LARGE]
+    some = [task for task in tasks(2) if task.n_requests <= 2_000 or task.study not in _LARGE]
     more = [
         task
         for task in tasks(N)
