@@ -3,7 +3,7 @@ BIN := .venv/bin
 DATE := 2026-11-15
 export RELATED_PINS_HOME ?= demo/home
 
-.PHONY: demo test lint bench report clean
+.PHONY: demo test lint bench calibration report clean
 
 demo: demo/sample/pins.parquet  ## a simulated sample through the whole daily job
 	$(BIN)/related-pins daily --source demo/sample --date $(DATE)
@@ -25,6 +25,9 @@ lint: .venv/dev  ## style, types, layers
 
 bench: .venv/dev  ## speed, as ratios against what one would otherwise write
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+calibration: .venv/dev  ## the harness against thousands of worlds with known truth
+	OMP_NUM_THREADS=1 $(BIN)/python -m experiments.proof.calibration --write docs/calibration.md
 
 clean:  ## everything that make has made
 	rm -rf .venv demo build dist *.egg-info

@@ -23,7 +23,7 @@ MIN_GAIN = 1e-4  # of log-likelihood by an iteration, in nats
 
 @dataclass(frozen=True)
 class RegressionEM:
-    """Examination (K,) relative to position 1; log-likelihood (T,), first that of the start."""
+    """Examination (K,) relative to position 1; log-likelihood (T,), of the start and each step."""
 
     examination: Reals
     log_likelihood: Reals
