@@ -13,7 +13,7 @@ Partitions are in a schema of their own, so that the tables remain what people s
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import reduce
 from itertools import product
 from operator import and_
@@ -64,6 +64,7 @@ def as_partitioned(tables: sa.MetaData) -> sa.MetaData:
 def partition_name(table: str, key: Key) -> str:
     """The name of a table's partition: the table and the key, or its hash where that is too long.
 
+    >>> from datetime import date
     >>> partition_name("impressions", (date(2026, 11, 15),))
     'impressions_2026-11-15'
     """
