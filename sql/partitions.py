@@ -23,6 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from psycopg.sql import SQL, Composable, Identifier, Literal
+from sqlalchemy.dialects.postgresql import REGCLASS
 
 from sql.ddl import execute
 from sql.manifest import fingerprint
@@ -239,7 +240,7 @@ def _attached(connection: sa.Connection, table: str) -> set[str]:
 def _alone(engine: sa.Engine, table: str) -> Iterator[None]:
     """While nobody else changes the partitions of the table; the lock ends with the connection."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        lock = sa.cast(sa.cast(table, sa.dialects.postgresql.REGCLASS), sa.BigInteger)
+        lock = sa.cast(sa.cast(table, REGCLASS), sa.BigInteger)
         connection.execute(sa.select(sa.func.pg_advisory_lock(lock)))
         try:
             yield
