@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from sql.database import Database
@@ -41,12 +42,9 @@ def test_every_table_and_view_is_alike(
     assert all(counts[file.stem] for file in view_files())
 
 
-def test_a_row_that_differs_is_seen(server: Database, database: Database, tmp_path: Path) -> None:
-    for each in (server, database):
-        fill(each, tmp_path)
-    with server.engine.begin() as connection:
-        connection.exec_driver_sql(
-            "UPDATE pair_features SET whole_cosine = whole_cosine + 1e-6 WHERE query_pin_id = 'q2'"
-        )
-    with pytest.raises(AssertionError, match="whole_cosine"):
-        assert_alike(server, database, "pair_features")
+def test_a_row_that_differs_is_seen(server: Database, database: Database) -> None:
+    for each, value in ((server, 0.5 + 1e-6), (database, 0.5)):
+        one = interest(1, "v1", DAY).append_column("interest_cosine", pa.array([value]))
+        each.append(METADATA.tables["pair_interest"], one)
+    with pytest.raises(AssertionError, match="interest_cosine"):
+        assert_alike(server, database, "pair_interest")

@@ -34,6 +34,14 @@ def as_role(server: Database, role: str) -> Database:
     return open_database(server.engine.url.set(username=role).render_as_string(False))
 
 
+def sizes(database: Database, relations: list[str]) -> dict[str, int]:
+    with database.engine.connect() as connection:
+        return {
+            name: int(connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one())
+            for name in relations
+        }
+
+
 def run(database: Database, *statements: str) -> None:
     with database.engine.begin() as connection:
         for statement in statements:
@@ -46,10 +54,9 @@ def test_the_role_reads_everything_now_and_to_come(
     fill(server, tmp_path)
     assert grant_reading(server, role)
     analyst = as_role(server, role)
-    for relation in (*METADATA.tables, *(file.stem for file in view_files())):
-        assert analyst.read(f"SELECT * FROM {relation}").equals(
-            server.read(f"SELECT * FROM {relation}")
-        )
+    relations = [*METADATA.tables, *(file.stem for file in view_files())]
+    assert sizes(analyst, relations) == sizes(server, relations)
+    assert sum(sizes(analyst, relations).values()) > 50
     server.replace(impressions, shown(3, date(2026, 12, 1)), date=date(2026, 12, 1))
     run(server, "CREATE TABLE later (a INTEGER)", "CREATE VIEW seen AS SELECT * FROM later")
     count = "SELECT count(*) AS n FROM impressions WHERE date = :day"
