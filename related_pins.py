@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 features_app = typer.Typer(invoke_without_command=True)
-sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describe, query.")
+sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describe, query, grant.")
 app.add_typer(features_app, name="features")
 app.add_typer(sql_app, name="sql")
 app.add_typer(detector_app, name="detector")
@@ -485,6 +485,23 @@ def sql_query(
     from sql.query import query as run_query
 
     print(run_query(existing(home, db), query, format), end="")
+
+
+@sql_app.command("grant")
+def sql_grant(
+    role: Annotated[str, typer.Argument(help="Role of PostgreSQL; made where it is missing.")],
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Let a role of analysts read every table and view, and change nothing (PostgreSQL).
+
+    Example: related-pins sql grant analysts --db postgresql://related_pins@db/pins
+    """
+    from sql.grants import grant_reading
+
+    made = grant_reading(existing(home, db), role)
+    print(f"{role} may read every table and view, and change nothing.")
+    if made:
+        print(f"Next: set its password in psql: \\password {role}")
 
 
 # --- around every command --------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sql import manifest
+from sql import manifest, partitions
 from sql.arrow import known_types, restored, stored
 from sql.connections import connect_arrow, create_engine
 from sql.manifest import fingerprint
@@ -71,23 +71,32 @@ class Database:
 
     def append(self, table: sa.Table, rows: pa.Table) -> int:
         """Insert rows in bulk; columns go by name, missing ones become null. The number of rows."""
+        data = stored(rows, table, self.engine.dialect.name)
+        self._make_room(table, data)
         with self._cursor(write=True) as cursor:
-            return self._insert(cursor, table, rows)
+            return self._insert(cursor, table, data)
 
     def replace(self, table: sa.Table, rows: pa.Table, **where: Any) -> int:
         """In one transaction, delete the rows where all equalities hold and insert `rows`.
 
         A list, tuple or set in `where` means IN; without `where` the whole table is replaced.
         Readers see the old rows or the new ones, never a mixture. The number of rows inserted.
+        Where PostgreSQL has partitions for just these equalities, they are swapped; see
+        sql/partitions.py.
         """
+        data = stored(rows, table, self.engine.dialect.name)
+        keys = None if self.is_sqlite else partitions.named_keys(table.name, where)
+        if keys is not None and set(partitions.keys_of(table.name, data)) <= set(keys):
+            return self._swap(table, data, keys)
         delete = sa.delete(table)
         for name, value in where.items():
             column = table.columns[name]
             many = isinstance(value, list | tuple | set | frozenset)
             delete = delete.where(column.in_(value) if many else column == value)
+        self._make_room(table, data)
         with self._cursor(write=True) as cursor:
             cursor.execute(self._render(delete, {}))
-            return self._insert(cursor, table, rows)
+            return self._insert(cursor, table, data)
 
     def is_done(self, step: str, piece: str, fingerprint: str) -> bool:
         """Whether the piece was finished from inputs with this fingerprint."""
@@ -116,10 +125,23 @@ class Database:
             with connection.cursor() as cursor:
                 yield cursor
 
-    def _insert(self, cursor: Any, table: sa.Table, rows: pa.Table) -> int:
-        data = stored(rows, table, self.engine.dialect.name)
+    def _insert(self, cursor: Any, table: sa.Table, data: pa.Table) -> int:
         if len(data):
             cursor.adbc_ingest(table.name, data, mode="append")
+        return len(data)
+
+    def _make_room(self, table: sa.Table, data: pa.Table) -> None:
+        if not self.is_sqlite and (keys := partitions.keys_of(table.name, data)):
+            partitions.make_room(self.engine, table.name, keys)
+
+    def _swap(self, table: sa.Table, data: pa.Table, keys: list[partitions.Key]) -> int:
+        filled = partitions.keys_of(table.name, data)
+        with partitions.aside(self.engine, table.name, filled) as names:
+            with self._cursor(write=True) as cursor:
+                for key, name in names.items():
+                    rows = partitions.rows_of(table.name, data, key)
+                    cursor.adbc_ingest(name, rows, "append", db_schema_name=partitions.SCHEMA)
+            partitions.publish(self.engine, table.name, keys, names)
         return len(data)
 
     def _render(self, query: str | sa.sql.ClauseElement, params: dict[str, object]) -> str:

@@ -170,7 +170,8 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
      "experiment history", "experiment again", "report",
      "detect", "detector train", "detector train-bundled", "detector evaluate",
      "detector evaluate-products", "detector thresholds", "detector dominance",
-     "crops label", "crops heat", "features learn", "sql upgrade", "sql describe", "sql query"],
+     "crops label", "crops heat", "features learn", "sql upgrade", "sql describe", "sql query",
+     "sql grant"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     printed = run(*command.split(), "--help", env={"COLUMNS": "200"})

@@ -1,14 +1,12 @@
 """The same behaviour on a PostgreSQL server."""
 
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
-import sqlalchemy as sa
 
-from sql.database import Database, open_database
+from sql.database import Database
 from sql.ingest import ingest
 from sql.query import query
 from sql.tables import METADATA, engagements, pins
@@ -17,18 +15,6 @@ from tests.sql.test_analysts import questions
 from tests.sql.test_database import engagement_rows
 from tests.sql.test_ingest import assert_nothing_is_lost, contents
 from tests.sql.test_schema import differences
-
-
-@pytest.fixture
-def server(postgres_url: str) -> Iterator[Database]:
-    """The server's database, emptied and upgraded."""
-    database = open_database(postgres_url)
-    with database.engine.begin() as connection:
-        connection.execute(sa.text("DROP SCHEMA public CASCADE"))
-        connection.execute(sa.text("CREATE SCHEMA public"))
-    database.upgrade()
-    yield database
-    database.engine.dispose()
 
 
 def test_migrations_lead_to_the_tables(server: Database) -> None:
