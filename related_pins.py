@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -21,6 +22,7 @@ import typer
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
 from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
@@ -95,6 +97,7 @@ def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) 
     }
 
 
+@logged_step
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     from sql.ingest import ingest
 
@@ -105,6 +108,7 @@ def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     return {"source": str(source.resolve()), "ingest": asdict(done)}
 
 
+@logged_step
 def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
 
@@ -124,6 +128,7 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     }
 
 
+@logged_step
 def rank_step(job: Job) -> dict[str, Any]:
     from functools import cache, partial
 
@@ -156,6 +161,7 @@ def rank_step(job: Job) -> dict[str, Any]:
     return {"ranking": metrics}
 
 
+@logged_step
 def experiment_step(job: Job) -> dict[str, Any]:
     from experiments.experiment import Setting, run_experiment
     from experiments.plan import DAILY
@@ -173,6 +179,7 @@ def experiment_step(job: Job) -> dict[str, Any]:
     }
 
 
+@logged_step
 def report_step(job: Job, source: Path) -> dict[str, Any]:
     from experiments.report import write_report
 
@@ -494,13 +501,19 @@ def sql_query(
 def started(
     command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """A command that writes: its database, its row in `runs`, its bars, its summary at the end."""
-    from sql.runs import recorded_run
+    """A command that writes: its log, its lock, its database, its row in `runs`, its bars, its
+    summary at the end.
+    """
+    from sql.lock import locked
+    from sql.runs import new_run_id, recorded_run
 
-    begun, day, database = time.monotonic(), date.date(), opened(home, db)
-    with recorded_run(database, command, day, code_version()) as summary, bars() as progress:
-        yield Job(database, home, day, holdout_days, progress), summary
-        summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
+    begun, day, run_id = time.monotonic(), date.date(), new_run_id()
+    with logged(home, command, run_id, db), locked(home, db, command) as database:
+        database.upgrade()
+        run = recorded_run(database, command, day, code_version(), run_id)
+        with run as summary, bars() as progress:
+            yield Job(database, home, day, holdout_days, progress), summary
+            summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(json.dumps(summary, indent=1, default=str))
         return
@@ -550,22 +563,32 @@ def bars() -> Iterator["Progress"]:
 
 
 def main() -> None:
-    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage."""
+    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage, 3 a critical
+    check of an experiment failed, 4 another command is writing.
+    """
+    from sql.lock import Busy
+
+    urls = (*sys.argv, os.environ.get("RELATED_PINS_DB"))
     try:
         app()
     except Exception as error:
-        if not _for_people(error):
-            raise
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1) from error
+        text = _for_people(error) or "".join(traceback.format_exception(error))
+        print(masked(f"Error: {text.strip()}", *urls), file=sys.stderr)
+        raise SystemExit(4 if isinstance(error, Busy) else 1) from None
 
 
-def _for_people(error: Exception) -> bool:
-    """Whether the error's text says what is wrong with the input, a file or the database."""
+def _for_people(error: Exception) -> str | None:
+    """One sentence on what is wrong with the input, a file or the database; None for a defect."""
     from adbc_driver_manager import Error as ArrowDatabaseError
     from sqlalchemy.exc import SQLAlchemyError
 
-    return isinstance(error, ValueError | OSError | SQLAlchemyError | ArrowDatabaseError)
+    from sql.errors import sentence
+    from sql.lock import Busy
+
+    if said := sentence(error):
+        return said
+    known = isinstance(error, ValueError | OSError | SQLAlchemyError | ArrowDatabaseError | Busy)
+    return " ".join(str(error).split()) if known else None
 
 
 if __name__ == "__main__":

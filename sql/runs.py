@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
@@ -12,16 +12,26 @@ from sql.database import Database
 from sql.tables import runs
 
 
+def new_run_id() -> str:
+    """Twelve hexadecimal digits that no other run has."""
+    return uuid.uuid4().hex[:12]
+
+
 @contextmanager
 def recorded_run(
-    database: Database, command: str, date: dt.date, code_version: str
+    database: Database, command: str, date: dt.date, code_version: str, run_id: str | None = None
 ) -> Iterator[dict[str, object]]:
     """A row of `runs` from start to end: running, then done or failed.
 
-    Yields the summary to fill; its `feature_version`, if any, also goes into that column.
+    Yields the summary to fill; its `feature_version`, if any, also goes into that column. Whoever
+    calls holds the lock of the database (sql/lock.py), so rows that still say running are of
+    processes that are gone: they become killed.
     """
-    run_id, summary = uuid.uuid4().hex[:12], dict[str, object]()
+    run_id, summary = run_id or new_run_id(), dict[str, object]()
     with database.engine.begin() as connection:
+        connection.execute(
+            sa.update(runs).where(runs.c.status == "running").values(status="killed")
+        )
         connection.execute(
             sa.insert(runs).values(
                 run_id=run_id,
@@ -32,22 +42,27 @@ def recorded_run(
                 status="running",
             )
         )
-    status = "failed"
     try:
         yield summary
-        status = "done"
-    finally:
-        with database.engine.begin() as connection:
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.run_id == run_id)
-                .values(
-                    finished_at=_now(),
-                    status=status,
-                    feature_version=summary.get("feature_version"),
-                    summary=json.dumps(summary, default=str),
-                )
+    except BaseException:
+        with suppress(sa.exc.SQLAlchemyError, OSError):  # the first error is the one to be seen
+            _ended(database, run_id, "failed", summary)
+        raise
+    _ended(database, run_id, "done", summary)
+
+
+def _ended(database: Database, run_id: str, status: str, summary: dict[str, object]) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.run_id == run_id)
+            .values(
+                finished_at=_now(),
+                status=status,
+                feature_version=summary.get("feature_version"),
+                summary=json.dumps(summary, default=str),
             )
+        )
 
 
 def last_summary(database: Database, key: str) -> object:
