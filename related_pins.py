@@ -465,10 +465,29 @@ def crops_heat(
     print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
 
 
+@app.command()
+def status(
+    home: Home = HOME, db: Db = None, as_json: AsJson = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Print Prometheus metrics.")] = False,
+) -> None:  # fmt: skip
+    """Last runs, rows, feature versions, disk, and what the next daily run will do; writes nothing.
+
+    Example: related-pins status --json
+    """
+    from sql import status_text
+    from sql.status import status as state_of
+
+    found = state_of(home, existing(home, db))
+    if metrics:
+        print(masked(status_text.as_metrics(found), db), end="")
+    else:
+        print(masked(status_text.as_json(found) if as_json else status_text.as_text(found), db))
+
+
 @sql_app.command()
 def upgrade(home: Home = HOME, db: Db = None) -> None:
     """Create or migrate the tables and views. Example: related-pins sql upgrade"""
-    print(f"Up to date: {opened(home, db).engine.url.render_as_string()}")
+    print(masked(f"Up to date: {opened(home, db).engine.url.render_as_string()}", db))
 
 
 @sql_app.command()
@@ -515,11 +534,11 @@ def started(
             yield Job(database, home, day, holdout_days, progress), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
-        print(json.dumps(summary, indent=1, default=str))
+        print(masked(json.dumps(summary, indent=1, default=str), db))
         return
     from experiments.summary import summary_text
 
-    print(summary_text(database, command, day, home, summary))
+    print(masked(summary_text(database, command, day, home, summary), db))
 
 
 def last_source(database: "Database", source: Path | None) -> Path:

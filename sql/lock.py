@@ -9,6 +9,7 @@ import datetime as dt
 import fcntl
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -27,9 +28,9 @@ FILE = "related_pins.lock"
 KEY = int.from_bytes(b"rel_pins")  # of the advisory lock, a bigint
 WAIT_SECONDS = 1.0  # longer than another command looks at the lock
 _NAME = "related-pins "  # application_name is this and the holder; the server keeps 63 bytes
+_NAMED = re.compile(_NAME + r"(.+) (\d+) (\d+) (\S*)")
 _SERVER_HOLDER = """
-SELECT a.application_name, a.backend_start AT TIME ZONE 'UTC'
-FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
+SELECT a.application_name pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.classid::bigint = :high AND l.objid::bigint = :low
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -140,7 +141,9 @@ def _tried(file: IO[str], kind: int) -> bool:
 
 @contextmanager
 def _server_lock(url: sa.URL, me: Holder) -> Iterator[None]:
-    name = f"{_NAME}{me.command} {me.pid} {me.host}"
+    assert me.started_at is not None
+    since = int(me.started_at.replace(tzinfo=dt.UTC).timestamp())
+    name = f"{_NAME}{me.command} {since} {me.pid} {me.host}"
     engine = sa.create_engine(
         url, poolclass=sa.pool.NullPool, pool_reset_on_return=None, isolation_level="AUTOCOMMIT",
         connect_args={"application_name": name},
@@ -157,11 +160,12 @@ def _server_holder(connection: sa.Connection) -> Holder | None:
     row = connection.execute(sa.text(_SERVER_HOLDER), halves).first()
     if row is None:
         return None
-    name, start = row
-    words = (name or "").removeprefix(_NAME).split()
-    if not (name or "").startswith(_NAME) or len(words) < 3 or not words[-2].isdigit():
+    match = _NAMED.fullmatch(row[0] or "")
+    if match is None:
         return Holder()
-    return Holder(" ".join(words[:-2]), int(words[-2]), words[-1], start)
+    command, since, pid, host = match.groups()
+    start = dt.datetime.fromtimestamp(int(since), dt.UTC).replace(tzinfo=None)
+    return Holder(command, int(pid), host, start)
 
 
 def _parsed(text: str) -> Holder:

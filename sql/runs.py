@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 import sqlalchemy as sa
 
 from sql.database import Database
+from sql.errors import sentence
+from sql.logs import masked
 from sql.tables import runs
 
 
@@ -23,9 +25,9 @@ def recorded_run(
 ) -> Iterator[dict[str, object]]:
     """A row of `runs` from start to end: running, then done or failed.
 
-    Yields the summary to fill; its `feature_version`, if any, also goes into that column. Whoever
-    calls holds the lock of the database (sql/lock.py), so rows that still say running are of
-    processes that are gone: they become killed.
+    Yields the summary to fill; its `feature_version`, if any, also goes into that column, and what
+    failed goes in as `error`. Whoever calls holds the lock of the database (sql/lock.py), so rows
+    that still say running are of processes that are gone: they become killed.
     """
     run_id, summary = run_id or new_run_id(), dict[str, object]()
     with database.engine.begin() as connection:
@@ -44,7 +46,9 @@ def recorded_run(
         )
     try:
         yield summary
-    except BaseException:
+    except BaseException as error:
+        text = sentence(error) or str(error) or type(error).__name__
+        summary["error"] = masked(" ".join(text.split()), database.url)
         with suppress(sa.exc.SQLAlchemyError, OSError):  # the first error is the one to be seen
             _ended(database, run_id, "failed", summary)
         raise
