@@ -21,6 +21,7 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from sql.errors import in_one_line, sentence
 from sql.home import HOME, Db, Home, existing, feature_versions, opened
 from sql.logs import logged, logged_step, masked
 
@@ -585,29 +586,27 @@ def main() -> None:
     """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage, 3 a critical
     check of an experiment failed, 4 another command is writing.
     """
-    from sql.lock import Busy
-
-    urls = (*sys.argv, os.environ.get("RELATED_PINS_DB"))
     try:
         app()
     except Exception as error:
-        text = _for_people(error) or "".join(traceback.format_exception(error))
+        from sql.lock import Busy
+
+        urls = (*sys.argv, os.environ.get("RELATED_PINS_DB"))
+        known = _for_people(error)
+        text = in_one_line(error) if known else "".join(traceback.format_exception(error))
         print(masked(f"Error: {text.strip()}", *urls), file=sys.stderr)
         raise SystemExit(4 if isinstance(error, Busy) else 1) from None
 
 
-def _for_people(error: Exception) -> str | None:
-    """One sentence on what is wrong with the input, a file or the database; None for a defect."""
+def _for_people(error: Exception) -> bool:
+    """Whether the error's text says what is wrong with the input, a file or the database."""
     from adbc_driver_manager import Error as ArrowDatabaseError
     from sqlalchemy.exc import SQLAlchemyError
 
-    from sql.errors import sentence
     from sql.lock import Busy
 
-    if said := sentence(error):
-        return said
-    known = isinstance(error, ValueError | OSError | SQLAlchemyError | ArrowDatabaseError | Busy)
-    return " ".join(str(error).split()) if known else None
+    known = ValueError | OSError | SQLAlchemyError | ArrowDatabaseError | Busy
+    return isinstance(error, known) or sentence(error) is not None
 
 
 if __name__ == "__main__":

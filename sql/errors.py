@@ -3,13 +3,14 @@
 import errno
 from collections.abc import Iterator
 
-__all__ = ["sentence"]
+__all__ = ["in_one_line", "sentence"]
 
 AGAIN = "then run the same command again: it goes on where it was."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 FULL_WORDS = ("no space left on device", "disk is full", "disk quota exceeded", "file too large",
               "could not extend file")  # fmt: skip
+IO_WORDS = ("disk i/o error",)
 READ_ONLY_WORDS = ("readonly database", "read-only file system", "unable to open database file")
 PASSWORD_WORDS = ("password authentication failed", "no password supplied")
 GONE_WORDS = (
@@ -17,7 +18,7 @@ GONE_WORDS = (
     "the database system is", "no connection to the server", "connection to server",
     "could not connect to server", "ssl connection has been closed", "the connection is closed",
     "could not receive data from server", "could not send data to server", "consuming input failed",
-    "connection timed out",
+    "connection timed out", "failed to resolve host", "could not translate host name",
 )  # fmt: skip
 
 
@@ -40,6 +41,16 @@ def sentence(error: BaseException) -> str | None:
     return _of_words(text) if text else None
 
 
+def in_one_line(error: BaseException) -> str:
+    """The sentence on the error, or its own text without line breaks and without SQL.
+
+    >>> in_one_line(ValueError("no such\\n  column")), in_one_line(KeyboardInterrupt())
+    ('no such column', 'KeyboardInterrupt')
+    """
+    said = sentence(error) or str(getattr(error, "orig", None) or error)
+    return " ".join(said.split()) or type(error).__name__
+
+
 def _of_system(error: OSError) -> str | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in FULL:
@@ -57,6 +68,11 @@ def _of_words(text: str) -> str | None:
         return (
             "The disk of the home or of the database is full; free some space or name a --home "
             f"elsewhere, {AGAIN}"
+        )
+    if says(IO_WORDS):
+        return (
+            "The disk of the database cannot be read or written: it is full, or a file has reached "
+            f"its limit, or it is failing; see to it (free some space), {AGAIN}"
         )
     if says(READ_ONLY_WORDS):
         return _not_writable(" (the database file)")

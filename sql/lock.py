@@ -30,7 +30,8 @@ WAIT_SECONDS = 1.0  # longer than another command looks at the lock
 _NAME = "related-pins "  # application_name is this and the holder; the server keeps 63 bytes
 _NAMED = re.compile(_NAME + r"(.+) (\d+) (\d+) (\S*)")
 _SERVER_HOLDER = """
-SELECT a.application_name pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
+SELECT a.application_name
+FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.classid::bigint = :high AND l.objid::bigint = :low
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

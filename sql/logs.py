@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import ParamSpec, TextIO, TypeVar
 
+from sql.errors import in_one_line
+
 __all__ = ["LOGGER", "counts", "logged", "logged_step", "masked"]
 
 LOGGER = logging.getLogger("related_pins")
@@ -71,7 +73,7 @@ def logged(home: Path, command: str, run_id: str, *urls: str | None) -> Iterator
         except BaseException as error:
             extra = {"event": "failed", "seconds": _since(begun)}
             with suppress(OSError):  # a full disk: the error itself is what people must see
-                LOGGER.error("%s", error or type(error).__name__, exc_info=True, extra=extra)
+                LOGGER.error("%s", in_one_line(error), exc_info=True, extra=extra)
             raise
         LOGGER.info("%s", command, extra={"event": "finished", "seconds": _since(begun)})
 

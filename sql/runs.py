@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 import sqlalchemy as sa
 
 from sql.database import Database
-from sql.errors import sentence
+from sql.errors import in_one_line
 from sql.logs import masked
 from sql.tables import runs
 
@@ -47,8 +47,7 @@ def recorded_run(
     try:
         yield summary
     except BaseException as error:
-        text = sentence(error) or str(error) or type(error).__name__
-        summary["error"] = masked(" ".join(text.split()), database.url)
+        summary["error"] = masked(in_one_line(error), database.url)
         with suppress(sa.exc.SQLAlchemyError, OSError):  # the first error is the one to be seen
             _ended(database, run_id, "failed", summary)
         raise

@@ -133,7 +133,7 @@ def _current(database: Database) -> dict[str, str]:
         manifest.c.step == "feature_version", manifest.c.feature_version.is_not(None)
     )
     with database.engine.connect() as connection:
-        return dict(connection.execute(query).tuples().all())
+        return {row.piece: row.feature_version for row in connection.execute(query)}
 
 
 def _versions(database: Database, current: dict[str, str]) -> Iterable[Version]:
