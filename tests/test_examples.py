@@ -17,7 +17,12 @@ LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 COMMAND = re.compile(r"related-pins ((?:daily|status)[^&>\n\"']*)")
 
 
-def assert_crontab_field(field: str, low: int, high: int) -> None:
+def assert_times(fields: list[str]) -> None:
+    for field, (low, high) in zip(fields, LIMITS, strict=True):
+        assert_field(field, low, high)
+
+
+def assert_field(field: str, low: int, high: int) -> None:
     for part in field.split(","):
         found = re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part)
         assert found is not None, field
@@ -41,8 +46,7 @@ def test_crontab() -> None:
     lines = cron_lines((EXAMPLES / "crontab").read_text())
     assert len(lines) == 3
     for fields, command in lines:
-        for field, (low, high) in zip(fields, LIMITS, strict=True):
-            assert_crontab_field(field, low, high)
+        assert_times(fields)
         assert not re.search(r"(?<!\\)%", command), "cron reads a bare % as a newline"
         plain = command.replace("\\%", "%")
         subprocess.run(["sh", "-n", "-c", plain], check=True)
@@ -52,8 +56,7 @@ def test_crontab() -> None:
 def test_a_wrong_crontab_would_be_seen(line: str) -> None:
     ((fields, _),) = cron_lines(line)
     with pytest.raises(AssertionError):
-        for field, (low, high) in zip(fields, LIMITS, strict=True):
-            assert_crontab_field(field, low, high)
+        assert_times(fields)
 
 
 def unit(name: str) -> configparser.ConfigParser:

@@ -46,11 +46,15 @@ def test_a_failed_step_is_named_and_the_traceback_is_there_once(tmp_path: Path) 
     assert failed[1]["message"] == "fewer than none"
 
 
-def test_warnings_go_to_the_log_and_still_to_where_they_went(tmp_path: Path) -> None:
-    url = "postgresql://ann:tr0ub4dor@db/x"
-    with pytest.warns(UserWarning, match="few rows"), logged(tmp_path, "rank", "run1", url):
+def warned(home: Path) -> None:
+    with logged(home, "rank", "run1", "postgresql://ann:tr0ub4dor@db/x"):
         warnings.warn("few rows for tr0ub4dor", UserWarning, stacklevel=1)
         logging.getLogger("a.library").warning("slow")
+
+
+def test_warnings_go_to_the_log_and_still_to_where_they_went(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="few rows"):
+        warned(tmp_path)
     said = [line["message"] for line in lines(tmp_path) if line["level"] == "warning"]
     assert str(said[0]).startswith("UserWarning: few rows for *** (")
     assert said[1] == "slow"
@@ -65,20 +69,26 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
     assert len(lines(tmp_path)) == 2
 
 
-def test_two_runs_share_the_file_of_the_day(tmp_path: Path) -> None:
-    long = "x" * 100_000
-    reading, writing = os.pipe()
-    child = os.fork()
-    with logged(tmp_path, "rank", "child" if child == 0 else "parent"):
+LONG = "x" * 100_000
+
+
+def write_fifty(home: Path, run_id: str) -> None:
+    with logged(home, "rank", run_id):
         for _ in range(50):
-            LOGGER.info(long)
+            LOGGER.info(LONG)
+
+
+def test_two_processes_share_the_file_of_the_day(tmp_path: Path) -> None:
+    child = os.fork()
     if child == 0:
-        os.close(writing)
-        os._exit(0)
-    os.close(reading)
-    os.close(writing)
+        try:
+            write_fifty(tmp_path, "child")
+            os._exit(0)
+        finally:
+            os._exit(1)
+    write_fifty(tmp_path, "parent")
     assert os.waitpid(child, 0)[1] == 0
-    found = [(line["run_id"], line["message"] == long) for line in lines(tmp_path)]
+    found = [(line["run_id"], line["message"] == LONG) for line in lines(tmp_path)]
     assert found.count(("child", True)) == found.count(("parent", True)) == 50
 
 

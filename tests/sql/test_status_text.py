@@ -32,13 +32,16 @@ STATUS = Status(
     database="sqlite:////srv/related-pins/related_pins.db",
     at=AT,
     holder=None,
-    runs=(run("daily", "failed", 3), run("rank", "killed", 2, None), run("daily", "done", 0, 652.7)),
+    runs=(run("daily", "failed", 3), run("rank", "killed", 2, None),
+          run("daily", "done", 0, 652.7)),
     tables={"pins": TableState(7089, None), "requests": TableState(161_789, DAY),
             "models": TableState(0, None)},
-    versions=(Version("8734", "detected", 7089, 23_801, 28, AT), Version("24a0", None, 5, 6, 0, None)),
+    versions=(Version("8734", "detected", 7089, 23_801, 28, AT),
+              Version("24a0", None, 5, 6, 0, None)),
     disk={"database": 697_942_016, "visuals/8734": 28_803_357},
     disk_free=66_209_918_976,
-    next_run=NextRun(dt.date(2026, 11, 16), "/data/pins", None, 12, 3, (DAY, dt.date(2026, 11, 16))),
+    next_run=NextRun(dt.date(2026, 11, 16), "/data/pins", None, 12, 3,
+                     (DAY, dt.date(2026, 11, 16))),
 )  # fmt: skip
 
 
