@@ -9,6 +9,9 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+# Airflow writes postgres://, SQLAlchemy postgresql://
+DATABASE = "{{ conn.related_pins.get_uri() | replace('postgres:', 'postgresql:', 1) }}"
+
 with DAG(
     dag_id="related_pins",
     schedule=CronDataIntervalTimetable("15 2 * * *", timezone="UTC"),
@@ -25,7 +28,7 @@ with DAG(
         ),
         env={
             "RELATED_PINS_HOME": "/srv/related-pins",
-            "RELATED_PINS_DB": "{{ conn.related_pins.get_uri() }}",
+            "RELATED_PINS_DB": DATABASE,
         },
         append_env=True,
         execution_timeout=timedelta(hours=6),
