@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,9 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from sql.errors import in_one_line, sentence
 from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
@@ -95,6 +98,7 @@ def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) 
     }
 
 
+@logged_step
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     from sql.ingest import ingest
 
@@ -105,6 +109,7 @@ def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     return {"source": str(source.resolve()), "ingest": asdict(done)}
 
 
+@logged_step
 def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
 
@@ -124,6 +129,7 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     }
 
 
+@logged_step
 def rank_step(job: Job) -> dict[str, Any]:
     from functools import cache, partial
 
@@ -156,6 +162,7 @@ def rank_step(job: Job) -> dict[str, Any]:
     return {"ranking": metrics}
 
 
+@logged_step
 def experiment_step(job: Job) -> dict[str, Any]:
     from experiments.experiment import Setting, run_experiment
     from experiments.plan import DAILY
@@ -173,6 +180,7 @@ def experiment_step(job: Job) -> dict[str, Any]:
     }
 
 
+@logged_step
 def report_step(job: Job, source: Path) -> dict[str, Any]:
     from experiments.report import write_report
 
@@ -458,10 +466,29 @@ def crops_heat(
     print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
 
 
+@app.command()
+def status(
+    home: Home = HOME, db: Db = None, as_json: AsJson = False,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Print Prometheus metrics.")] = False,
+) -> None:  # fmt: skip
+    """Last runs, rows, feature versions, disk, and what the next daily run will do; writes nothing.
+
+    Example: related-pins status --json
+    """
+    from sql import status_text
+    from sql.status import status as state_of
+
+    found = state_of(home, existing(home, db))
+    if metrics:
+        print(masked(status_text.as_metrics(found), db), end="")
+    else:
+        print(masked(status_text.as_json(found) if as_json else status_text.as_text(found), db))
+
+
 @sql_app.command()
 def upgrade(home: Home = HOME, db: Db = None) -> None:
     """Create or migrate the tables and views. Example: related-pins sql upgrade"""
-    print(f"Up to date: {opened(home, db).engine.url.render_as_string()}")
+    print(masked(f"Up to date: {opened(home, db).engine.url.render_as_string()}", db))
 
 
 @sql_app.command()
@@ -511,19 +538,25 @@ def sql_grant(
 def started(
     command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """A command that writes: its database, its row in `runs`, its bars, its summary at the end."""
-    from sql.runs import recorded_run
+    """A command that writes: its log, its lock, its database, its row in `runs`, its bars, its
+    summary at the end.
+    """
+    from sql.lock import locked
+    from sql.runs import new_run_id, recorded_run
 
-    begun, day, database = time.monotonic(), date.date(), opened(home, db)
-    with recorded_run(database, command, day, code_version()) as summary, bars() as progress:
-        yield Job(database, home, day, holdout_days, progress), summary
-        summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
+    begun, day, run_id = time.monotonic(), date.date(), new_run_id()
+    with logged(home, command, run_id, db), locked(home, db, command) as database:
+        database.upgrade()
+        run = recorded_run(database, command, day, code_version(), run_id)
+        with run as summary, bars() as progress:
+            yield Job(database, home, day, holdout_days, progress), summary
+            summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
-        print(json.dumps(summary, indent=1, default=str))
+        print(masked(json.dumps(summary, indent=1, default=str), db))
         return
     from experiments.summary import summary_text
 
-    print(summary_text(database, command, day, home, summary))
+    print(masked(summary_text(database, command, day, home, summary), db))
 
 
 def last_source(database: "Database", source: Path | None) -> Path:
@@ -567,14 +600,19 @@ def bars() -> Iterator["Progress"]:
 
 
 def main() -> None:
-    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage."""
+    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage, 3 a critical
+    check of an experiment failed, 4 another command is writing.
+    """
     try:
         app()
     except Exception as error:
-        if not _for_people(error):
-            raise
-        print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1) from error
+        from sql.lock import Busy
+
+        urls = (*sys.argv, os.environ.get("RELATED_PINS_DB"))
+        known = _for_people(error)
+        text = in_one_line(error) if known else "".join(traceback.format_exception(error))
+        print(masked(f"Error: {text.strip()}", *urls), file=sys.stderr)
+        raise SystemExit(4 if isinstance(error, Busy) else 1) from None
 
 
 def _for_people(error: Exception) -> bool:
@@ -582,7 +620,10 @@ def _for_people(error: Exception) -> bool:
     from adbc_driver_manager import Error as ArrowDatabaseError
     from sqlalchemy.exc import SQLAlchemyError
 
-    return isinstance(error, ValueError | OSError | SQLAlchemyError | ArrowDatabaseError)
+    from sql.lock import Busy
+
+    known = ValueError | OSError | SQLAlchemyError | ArrowDatabaseError | Busy
+    return isinstance(error, known) or sentence(error) is not None
 
 
 if __name__ == "__main__":

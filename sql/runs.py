@@ -4,24 +4,36 @@ import datetime as dt
 import json
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import sqlalchemy as sa
 
 from sql.database import Database
+from sql.errors import in_one_line
+from sql.logs import masked
 from sql.tables import runs
+
+
+def new_run_id() -> str:
+    """Twelve hexadecimal digits that no other run has."""
+    return uuid.uuid4().hex[:12]
 
 
 @contextmanager
 def recorded_run(
-    database: Database, command: str, date: dt.date, code_version: str
+    database: Database, command: str, date: dt.date, code_version: str, run_id: str | None = None
 ) -> Iterator[dict[str, object]]:
     """A row of `runs` from start to end: running, then done or failed.
 
-    Yields the summary to fill; its `feature_version`, if any, also goes into that column.
+    Yields the summary to fill; its `feature_version`, if any, also goes into that column, and what
+    failed goes in as `error`. Whoever calls holds the lock of the database (sql/lock.py), so rows
+    that still say running are of processes that are gone: they become killed.
     """
-    run_id, summary = uuid.uuid4().hex[:12], dict[str, object]()
+    run_id, summary = run_id or new_run_id(), dict[str, object]()
     with database.engine.begin() as connection:
+        connection.execute(
+            sa.update(runs).where(runs.c.status == "running").values(status="killed")
+        )
         connection.execute(
             sa.insert(runs).values(
                 run_id=run_id,
@@ -32,22 +44,28 @@ def recorded_run(
                 status="running",
             )
         )
-    status = "failed"
     try:
         yield summary
-        status = "done"
-    finally:
-        with database.engine.begin() as connection:
-            connection.execute(
-                sa.update(runs)
-                .where(runs.c.run_id == run_id)
-                .values(
-                    finished_at=_now(),
-                    status=status,
-                    feature_version=summary.get("feature_version"),
-                    summary=json.dumps(summary, default=str),
-                )
+    except BaseException as error:
+        summary["error"] = masked(in_one_line(error), database.url)
+        with suppress(sa.exc.SQLAlchemyError, OSError):  # the first error is the one to be seen
+            _ended(database, run_id, "failed", summary)
+        raise
+    _ended(database, run_id, "done", summary)
+
+
+def _ended(database: Database, run_id: str, status: str, summary: dict[str, object]) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.run_id == run_id)
+            .values(
+                finished_at=_now(),
+                status=status,
+                feature_version=summary.get("feature_version"),
+                summary=json.dumps(summary, default=str),
             )
+        )
 
 
 def last_summary(database: Database, key: str) -> object:

@@ -136,7 +136,8 @@ runs = _table(
     text("feature_version", "version of the visual features; null where none were involved"),
     time("started_at", "start, UTC"),
     time("finished_at", "end, UTC; null while it runs or where it was killed"),
-    text("status", "running, done or failed"),
+    text("status", "running, done, failed or killed; a run that was killed says running until the "
+                   "next one"),
     text("summary", "counts of the run, as JSON"),
 )  # fmt: skip
 

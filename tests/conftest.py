@@ -1,8 +1,4 @@
 import os
-import shutil
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from sql.database import Database, open_database
+from tests.postgres import new_server
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,24 +37,5 @@ def postgres_url() -> Iterator[str]:
     if url := os.environ.get("RELATED_PINS_TEST_POSTGRES"):
         yield url
         return
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    if not programs or (os.getuid() == 0 and not shutil.which("runuser")):
-        pytest.skip("no PostgreSQL server is installed and RELATED_PINS_TEST_POSTGRES is not set")
-    folder = Path(tempfile.mkdtemp(prefix="related_pins_postgres_"))
-    run = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
-    if run:
-        shutil.chown(folder, "postgres")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    data, control = str(folder / "data"), [*run, str(programs[-1] / "pg_ctl")]
-    initdb = [*run, str(programs[-1] / "initdb"), "-D", data, "-A", "trust", "-U", "related_pins"]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
-    subprocess.run([*initdb, "--no-sync"], **quiet)
-    subprocess.run(
-        [*control, "-D", data, "-o", options, "-l", f"{folder}/log", "-w", "start"], **quiet
-    )
-    yield f"postgresql://related_pins@127.0.0.1:{port}/postgres"
-    subprocess.run([*control, "-D", data, "-m", "immediate", "-w", "stop"], **quiet)
-    shutil.rmtree(folder)
+    with new_server() as server:
+        yield server.url

@@ -167,7 +167,7 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
     ["daily", "sample", "ingest", "features", "features one", "rank", "experiment",
      "experiment run", "experiment compare", "experiment check", "experiment power",
      "experiment examination",
-     "experiment history", "experiment again", "report",
+     "experiment history", "experiment again", "report", "status",
      "detect", "detector train", "detector train-bundled", "detector evaluate",
      "detector evaluate-products", "detector thresholds", "detector dominance",
      "crops label", "crops heat", "features learn", "sql upgrade", "sql describe", "sql query",
