@@ -161,8 +161,10 @@ def _read_csv(path: Path, contract: Input) -> tuple[pa.Table, list[str]]:
         return "skip"
 
     try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
             header = next(csv.reader(stream), [])
+            while stream.read(CSV_BLOCK):  # the handler of invalid rows cannot refuse bytes
+                pass
         _require(contract, header, path)
         table = pyarrow.csv.read_csv(
             path,
@@ -177,7 +179,7 @@ def _read_csv(path: Path, contract: Input) -> tuple[pa.Table, list[str]]:
                 null_values=[""],
             ),
         )
-    except (pa.ArrowException, csv.Error) as error:
+    except (pa.ArrowException, csv.Error, UnicodeError) as error:
         raise ValueError(f"{path} is not a readable CSV file; write it again.") from error
     return table, malformed
 
