@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as pil
-from PIL import ImageOps, JpegImagePlugin, TiffImagePlugin
+from PIL import ImageOps, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 TILE_SIZE = (322, 323)  # tags of TIFF 6.0, section 15: width and height of a tile
@@ -139,6 +139,9 @@ def _decode(data: bytes, limits: Limits) -> NDArray[np.uint8]:
             return np.array(_to_rgb(_upright(file)))
     except UnreadableImage:
         raise
+    except UnidentifiedImageError as error:  # its text holds an address in memory
+        formats = ", ".join(FORMATS)
+        raise UnreadableImage(f"The file cannot be decoded: it is none of {formats}.") from error
     except pil.DecompressionBombError as error:
         raise UnreadableImage("The image has far more pixels than the limit.") from error
     except Exception as error:

@@ -25,6 +25,7 @@ from sql.tables import pins as pins_table
 from tests.conftest import ROOT
 from tests.features.hostile_corpus import CORNERS, ORIENT, corpus, many_scans, picture
 
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 MEMORY = 1 << 30  # bytes of address space, of which Python, NumPy and Pillow take about a third
 SECONDS = 5.0  # of processor time, for one file
 LOAD_ALL = """
@@ -82,7 +83,7 @@ def is_size(what: str) -> bool:
 
 def test_there_are_hundreds_of_distinct_files(files: dict[str, bytes]) -> None:
     assert len(set(files.values())) >= 750
-    assert max(map(len, files.values())) < 1_000_000
+    assert sum(map(len, files.values())) < 10_000_000
 
 
 def test_every_file_is_an_image_or_has_a_reason(
