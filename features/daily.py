@@ -2,7 +2,8 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from features.interest import (
     usual_interest,
 )
 from features.pairs import pair_features, pair_interest, pin_arrays
+from features.remote import RemoteImages, image_files
 from features.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
@@ -65,7 +67,9 @@ def refresh_visuals(
     if extractor.projection is not None:
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
-    summary = store.refresh(_image_files(database, source), extractor.extract, progress)
+    files, refused = _image_files(database, source, home, progress)
+    summary = store.refresh(files, extractor.extract, progress)
+    summary = replace(summary, unreadable={**summary.unreadable, **refused})
     rows: list[dict[str, object]] = [
         {"source_table": "image", "row_key": pin, "reason": reason, "row_json": None, "date": date}
         for pin, reason in sorted(summary.unreadable.items())
@@ -94,7 +98,7 @@ def refresh_true_visuals(
     if version is None:
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
-    files = _image_files(database, source)
+    files, _ = _image_files(database, source, home, progress)
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
 
     def describe(images: Sequence[Image]) -> list[PinVisual]:
@@ -268,9 +272,14 @@ def _usual_by_day(
     return {day: usual_interest(rows[rows["date"] == day]) for day in days}
 
 
-def _image_files(database: Database, source: Path) -> dict[str, Path]:
+def _image_files(
+    database: Database, source: Path, home: Path, progress: Progress | None
+) -> tuple[dict[str, Path], dict[str, str]]:
+    """(pin -> image file, pin -> why it has none); remote images are kept in the home folder."""
     rows = database.read("SELECT pin_id, image FROM pins ORDER BY pin_id").to_pylist()
-    return {row["pin_id"]: source / row["image"] for row in rows}
+    tick = None if progress is None else partial(progress, "remote images")
+    images = {row["pin_id"]: row["image"] for row in rows}
+    return image_files(images, source, RemoteImages(home / "remote"), tick)
 
 
 def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:

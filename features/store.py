@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from features.images import Image, UnreadableImage, load_image
+from features.images import Image, UnreadableImage, load_image, open_image
 from features.projection import Projection
 from features.shards import read_shard, shard_hashes, write_shard
 from features.visuals import PinVisual
@@ -207,17 +207,19 @@ def _hash_files(images: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, s
     contents: dict[str, str] = {}
     unreadable: dict[str, str] = {}
 
-    def digest(path: Path) -> str | OSError:
+    def digest(path: Path) -> str | UnreadableImage:
         try:
-            with path.open("rb") as file:
+            with open_image(path) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
+        except UnreadableImage as error:
             return error
+        except OSError as error:
+            return UnreadableImage(f"The file cannot be read ({error.strerror}).")
 
     with ThreadPoolExecutor() as pool:
         for pin, result in zip(images, pool.map(digest, images.values()), strict=True):
-            if isinstance(result, OSError):
-                unreadable[pin] = f"The file cannot be read ({result.strerror})."
+            if isinstance(result, UnreadableImage):
+                unreadable[pin] = str(result)
             else:
                 contents[pin] = result
     return contents, unreadable

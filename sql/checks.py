@@ -18,6 +18,9 @@ from sql.source import Rows
 KEPT, NOT_YET = -1, -2
 LATE_HOURS = 24
 MAX_POSITION = 2**31 - 1
+MAX_SIDE = 1_000_000  # pixels; no image is larger, so no edge of a box is further out
+REMOTE = r"(?i)^(https?|s3|gs)://"
+OUTSIDE = r"^/|^[A-Za-z][A-Za-z0-9+.-]*:/|(^|/)\.\.(/|$)"
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,10 +85,9 @@ def check_own(rows: Rows, end: datetime) -> Verdicts:
     if contract.time:
         verdicts.postpone(_mask(pc.greater_equal(rows.typed[contract.time], pa.scalar(end))))
     for column in contract.fields:
-        there = _mask(pc.is_valid(rows.raw[column.name]))
+        there = _is_given(rows.raw[column.name], empty_is_null=column.kind == "text")
         missing = _mask(pc.is_null(rows.typed[column.name]))
-        if column.kind != "text":
-            verdicts.mark(there & missing, f"bad_{column.name}")
+        verdicts.mark(there & missing, f"bad_{column.name}")
         if column.required:
             verdicts.mark(missing, f"null_{column.name}")
     for name, allowed in contract.allowed:
@@ -94,7 +96,11 @@ def check_own(rows: Rows, end: datetime) -> Verdicts:
 
 
 def check_pins(rows: Rows, end: datetime) -> Verdicts:
+    """An image is a path that stays in the folder, or a URI that can be fetched."""
     verdicts = check_own(rows, end)
+    image = rows.typed["image"]
+    remote = _mask(pc.match_substring_regex(image, REMOTE))
+    verdicts.mark(_mask(pc.match_substring_regex(image, OUTSIDE)) & ~remote, "bad_image")
     verdicts.mark_repeats(rows.contract.key, "repeated")
     return verdicts
 
@@ -209,9 +215,19 @@ def _is_in(values: pa.ChunkedArray, allowed: pa.Array) -> Mask:
     return _mask(pc.is_in(values, allowed, skip_nulls=True))
 
 
+def _is_given(raw: pa.ChunkedArray, *, empty_is_null: bool) -> Mask:
+    given = pc.is_valid(raw)
+    if empty_is_null and (pa.types.is_string(raw.type) or pa.types.is_large_string(raw.type)):
+        given = pc.and_(given, pc.not_equal(raw, ""))
+    return _mask(given)
+
+
 def _has_area(rows: pa.Table) -> Mask:
-    wide, high = pc.greater(rows["x2"], rows["x1"]), pc.greater(rows["y2"], rows["y1"])
-    return _mask(pc.and_(wide, high))
+    """Whether the box is wider and higher than nothing, with edges that an image could have."""
+    mask = _mask(pc.greater(rows["x2"], rows["x1"])) & _mask(pc.greater(rows["y2"], rows["y1"]))
+    for edge in ("x1", "y1", "x2", "y2"):
+        mask &= _mask(pc.less_equal(pc.abs(rows[edge]), MAX_SIDE))
+    return mask
 
 
 def _pairs_in(rows: pa.Table, impressions: pa.Table) -> Mask:
