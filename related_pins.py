@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -52,6 +52,8 @@ EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained
 Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
 ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+_SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
+SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Job:
     day: dt.date
     holdout_days: int
     progress: "Progress"
+    skip_gates: tuple[str, ...] = ()
 
     @property
     def cutoff(self) -> dt.date:
@@ -115,13 +118,32 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     if with_truth:
         refresh_pairs(database, home, with_truth, days, job.progress)
     versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
+    gates = input_gates_step(job, extractor)
     for kind, name in versions.items():
         database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
     return {
         "feature_version": extractor.feature_version,
         "visuals": asdict(visuals),
         "pairs": asdict(pairs),
+        "input_gates": gates,
     }
+
+
+def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
+    """What must hold before the features become current and anything is ranked by them."""
+    from experiments.gates import enforce, input_gates
+    from experiments.thresholds import read_thresholds
+
+    thresholds, canary = read_thresholds(job.home), None
+    if (coco := thresholds.canary_coco) and (photos := thresholds.canary_photos):
+        from features.evaluation import evaluate
+
+        def canary() -> float:
+            return evaluate(extractor.detector.detect, coco, photos).ap50
+
+    version = extractor.feature_version
+    gates = input_gates(job.database, job.day, version, thresholds, canary)
+    return enforce(job.database, job.day, gates, job.skip_gates)
 
 
 def rank_step(job: Job) -> dict[str, Any]:
@@ -143,17 +165,35 @@ def rank_step(job: Job) -> dict[str, Any]:
         return training_table(job.database, feature_version, columns, days[0], train_to)
 
     for number, arm in enumerate(arms):
-        job.progress("arms", number, len(arms))
+        job.progress("training", number, len(arms))
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
             days[0], train_to, arm.seed, partial(rows, feature_version),
         )  # fmt: skip
+    job.progress("training", len(arms), len(arms))
+    gates = ranking_gates_step(job)
+    for number, arm in enumerate(arms):
+        job.progress("ranking", number, len(arms))
         rank_candidates(job.database, job.home, job.day, cutoff, arm.name)
         found = holdout_metrics(job.database, job.day, arm.name, cutoff)
         metrics[arm.name] = {metric.metric: metric.value for metric in found}
-    job.progress("arms", len(arms), len(arms))
-    return {"ranking": metrics}
+    job.progress("ranking", len(arms), len(arms))
+    return {"ranking": metrics, "ranking_gates": gates}
+
+
+def ranking_gates_step(job: Job) -> dict[str, Any]:
+    """What must hold of the new rankers before any of their rankings is written."""
+    from experiments.gates import enforce, ranking_gate
+    from experiments.plan import DAILY
+    from experiments.thresholds import read_thresholds
+    from ranking.ranking import metrics_if_published
+
+    found = metrics_if_published(job.database, job.home, job.day, job.cutoff, DAILY.treatment)
+    ndcg = next(metric.value for metric in found if metric.metric == "ndcg@10")
+    thresholds = read_thresholds(job.home)
+    gate = ranking_gate(job.database, job.day, DAILY.treatment, ndcg, thresholds)
+    return enforce(job.database, job.day, [gate], job.skip_gates)
 
 
 def experiment_step(job: Job) -> dict[str, Any]:
@@ -219,13 +259,13 @@ def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    as_json: AsJson = False,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
-    with started("daily", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("daily", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         summary |= run_day(
             job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
         )
@@ -249,7 +289,7 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    as_json: AsJson = False,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
@@ -259,7 +299,7 @@ def features(
         return
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
-    with started("features", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("features", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
         summary |= features_step(job, last_source(job.database, source), extractor)
 
@@ -325,13 +365,14 @@ def features_learn(
 
 @app.command()
 def rank(
-    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False
-) -> None:
+    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Train each arm on the days before the held-out window, and rank all candidates.
 
     Example: related-pins rank --date 2026-11-15
     """
-    with started("rank", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("rank", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         summary |= rank_step(job)
 
 
@@ -492,14 +533,17 @@ def sql_query(
 
 @contextmanager
 def started(
-    command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool
-) -> Iterator[tuple[Job, dict[str, Any]]]:
+    command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool,
+    skip_gates: Sequence[str] | None = None,
+) -> Iterator[tuple[Job, dict[str, Any]]]:  # fmt: skip
     """A command that writes: its database, its row in `runs`, its bars, its summary at the end."""
+    from experiments.gates import known_names
     from sql.runs import recorded_run
 
+    skip = known_names(skip_gates or ())
     begun, day, database = time.monotonic(), date.date(), opened(home, db)
     with recorded_run(database, command, day, code_version()) as summary, bars() as progress:
-        yield Job(database, home, day, holdout_days, progress), summary
+        yield Job(database, home, day, holdout_days, progress, skip), summary
         summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(json.dumps(summary, indent=1, default=str))
@@ -550,10 +594,16 @@ def bars() -> Iterator["Progress"]:
 
 
 def main() -> None:
-    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage."""
+    """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage, 3 a check or
+    a quality gate failed."""
     try:
         app()
     except Exception as error:
+        from experiments.gates import GateFailed
+
+        if isinstance(error, GateFailed):
+            print(error, file=sys.stderr)
+            raise SystemExit(3) from error
         if not _for_people(error):
             raise
         print(f"Error: {' '.join(str(error).split())}", file=sys.stderr)
