@@ -499,6 +499,37 @@ def crops_heat(
     print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
 
 
+@app.command()
+def forget(
+    pin: Annotated[str | None, typer.Option(help="Pin to erase.")] = None,
+    user: Annotated[str | None, typer.Option(help="User to erase.")] = None,
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Erase a pin or a user from all tables and files, and keep it from coming back.
+
+    Example: related-pins forget --user u00042
+    """
+    from features.erasure import erase_files
+    from sql.erasure import erase_rows, reclaim
+    from sql.forgotten import remember
+
+    if (pin is None) == (user is None):
+        raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
+    kind, id = ("pin", pin) if pin is not None else ("user", str(user))
+    database = opened(home, db)
+    remember(database, kind, id)
+    files = erase_files(database, home, kind, id)
+    rows = erase_rows(database, kind, id)
+    reclaim(database)
+    for name, n_rows in rows.items():
+        print(f"{name:24} {n_rows:>10,} rows")
+    for path in files:
+        print(f"{'rewritten' if path.exists() else 'removed':24} {path}")
+    days = sorted({path.parent.name for path in files if path.is_relative_to(home / "reports")})
+    for day in days:
+        print(f"Next: related-pins report --date {day}")
+
+
 @sql_app.command()
 def upgrade(home: Home = HOME, db: Db = None) -> None:
     """Create or migrate the tables and views. Example: related-pins sql upgrade"""
