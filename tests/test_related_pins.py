@@ -164,7 +164,7 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["daily", "sample", "ingest", "features", "features one", "rank", "experiment",
+    ["daily", "backfill", "forget", "features prune", "sample", "ingest", "features", "features one", "rank", "experiment",
      "experiment run", "experiment compare", "experiment check", "experiment power",
      "experiment examination",
      "experiment history", "experiment again", "report",
