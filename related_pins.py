@@ -89,13 +89,28 @@ class Job:
 
 def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) -> dict[str, Any]:
     """Everything for one day; what was done before from the same inputs is not done again."""
-    return {
+    done = {
         **ingest_step(job, source),
         **features_step(job, source, extractor()),
         **rank_step(job),
         **experiment_step(job),
         **report_step(job, source),
     }
+    job.database.mark_done(
+        "day", str(job.day), day_state(job.database, job.holdout_days, source), 0
+    )
+    return done
+
+
+def day_state(database: "Database", holdout_days: int, source: Path) -> str:
+    """What a day was made from: the input, the held-out days, what must not come back, the code."""
+    from sql.database import fingerprint
+    from sql.forgotten import forgotten_hashes
+    from sql.source import content_hashes, source_files
+
+    erased = {kind: sorted(hashes) for kind, hashes in forgotten_hashes(database).items()}
+    files = content_hashes(source_files(source))
+    return fingerprint(files, holdout_days, erased, code_version())
 
 
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
@@ -272,6 +287,39 @@ def daily(
 
 
 @app.command()
+def backfill(
+    source: Source,
+    first: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
+    pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    skip_gates: SkipGates = None,
+) -> None:  # fmt: skip
+    """The daily job for each of several days, in order; goes on after the last day that is done.
+
+    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
+    """
+    from functools import cache
+
+    from experiments.backfill import backfill as each_day
+
+    database = opened(home, db)
+    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
+
+    def is_done(day: dt.date) -> bool:
+        return database.is_done("day", str(day), day_state(database, holdout_days, source))
+
+    def run(day: dt.date) -> None:
+        at = dt.datetime.combine(day, dt.time())
+        with started("daily", at, home, db, holdout_days, False, skip_gates) as (job, summary):
+            summary |= run_day(job, source, extractor)
+
+    done = each_day(first.date(), last.date(), is_done, run)
+    print(f"{len(done)} days done now, to {last.date()}; the others were done before.")
+
+
+@app.command()
 def ingest(
     source: Source, date: Day, home: Home = HOME, db: Db = None, as_json: AsJson = False
 ) -> None:
@@ -361,6 +409,30 @@ def features_learn(
         f"Learned from {len(objects.categories):,} objects and {len(objects.pairs):,} pairs: {out}"
     )
     print(f"Next: related-pins features --date {date.date()} --projection {out}")
+
+
+@features_app.command("prune")
+def features_prune(
+    keep: Annotated[list[str] | None, typer.Option(help="A version to keep; again for more.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Drop the rows and shards of feature versions that are not current.
+
+    Example: related-pins features prune --dry-run
+    """
+    from features.prune import prunable, prune
+
+    database = opened(home, db)
+    found = prunable(database, home, feature_versions(database).values(), keep or ())
+    for version in found:
+        rows = ", ".join(f"{n:,} {name}" for name, n in version.rows.items() if n)
+        size = f"{len(version.shards):,} shards of {version.n_bytes / 1e6:,.1f} MB"
+        print(f"{'would go' if dry_run else 'gone'}  {version.feature_version}  {size}; {rows}")
+        if not dry_run:
+            prune(database, version)
+    if not found:
+        print("Nothing to prune: every feature version is current or kept.")
 
 
 @app.command()
