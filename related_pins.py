@@ -110,11 +110,14 @@ def day_state(database: "Database", holdout_days: int, source: Path) -> str:
 
     erased = {kind: sorted(hashes) for kind, hashes in forgotten_hashes(database).items()}
     files = content_hashes(source_files(source))
-    return fingerprint(files, holdout_days, erased, code_version())
+    return fingerprint(files, holdout_days, feature_version, erased, code_version())
 
 
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     from sql.ingest import ingest
+    from sql.manifest import unmark_later
+
+    unmark_later(job.database.engine, "day", str(job.day))
 
     def progress(_: str, done: int, total: int) -> None:
         job.progress("ingest", done, total)
@@ -308,7 +311,8 @@ def backfill(
     extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
 
     def is_done(day: dt.date) -> bool:
-        return database.is_done("day", str(day), day_state(database, holdout_days, source))
+        version = extractor().feature_version
+        return database.is_done("day", str(day), day_state(database, source, holdout_days, version))
 
     def run(day: dt.date) -> None:
         at = dt.datetime.combine(day, dt.time())
@@ -413,7 +417,7 @@ def features_learn(
 
 @features_app.command("prune")
 def features_prune(
-    keep: Annotated[list[str] | None, typer.Option(help="A version to keep; again for more.")] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Version to keep; again for more.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     home: Home = HOME, db: Db = None,
 ) -> None:  # fmt: skip
@@ -425,12 +429,12 @@ def features_prune(
 
     database = opened(home, db)
     found = prunable(database, home, feature_versions(database).values(), keep or ())
-    for version in found:
-        rows = ", ".join(f"{n:,} {name}" for name, n in version.rows.items() if n)
-        size = f"{len(version.shards):,} shards of {version.n_bytes / 1e6:,.1f} MB"
-        print(f"{'would go' if dry_run else 'gone'}  {version.feature_version}  {size}; {rows}")
+    for old in found:
+        rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
+        size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
         if not dry_run:
-            prune(database, version)
+            prune(database, old)
+        print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
     if not found:
         print("Nothing to prune: every feature version is current or kept.")
 
