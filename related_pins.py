@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -55,6 +55,8 @@ EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained
 Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
 ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+_SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
+SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Job:
     day: dt.date
     holdout_days: int
     progress: "Progress"
+    skip_gates: tuple[str, ...] = ()
 
     @property
     def cutoff(self) -> dt.date:
@@ -89,18 +92,36 @@ class Job:
 
 def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) -> dict[str, Any]:
     """Everything for one day; what was done before from the same inputs is not done again."""
-    return {
+    done = {
         **ingest_step(job, source),
         **features_step(job, source, extractor()),
         **rank_step(job),
         **experiment_step(job),
         **report_step(job, source),
     }
+    job.database.mark_done(
+        "day", str(job.day), day_state(job.database, job.holdout_days, source), 0
+    )
+    return done
+
+
+def day_state(database: "Database", holdout_days: int, source: Path) -> str:
+    """What a day was made from: the input, the held-out days, what must not come back, the code."""
+    from sql.database import fingerprint
+    from sql.forgotten import forgotten_hashes
+    from sql.source import content_hashes, source_files
+
+    erased = {kind: sorted(hashes) for kind, hashes in forgotten_hashes(database).items()}
+    files = content_hashes(source_files(source))
+    return fingerprint(files, holdout_days, feature_version, erased, code_version())
 
 
 @logged_step
 def ingest_step(job: Job, source: Path) -> dict[str, Any]:
     from sql.ingest import ingest
+    from sql.manifest import unmark_later
+
+    unmark_later(job.database.engine, "day", str(job.day))
 
     def progress(_: str, done: int, total: int) -> None:
         job.progress("ingest", done, total)
@@ -120,13 +141,32 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     if with_truth:
         refresh_pairs(database, home, with_truth, days, job.progress)
     versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
+    gates = input_gates_step(job, extractor)
     for kind, name in versions.items():
         database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
     return {
         "feature_version": extractor.feature_version,
         "visuals": asdict(visuals),
         "pairs": asdict(pairs),
+        "input_gates": gates,
     }
+
+
+def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
+    """What must hold before the features become current and anything is ranked by them."""
+    from experiments.gates import enforce, input_gates
+    from experiments.thresholds import read_thresholds
+
+    thresholds, canary = read_thresholds(job.home), None
+    if (coco := thresholds.canary_coco) and (photos := thresholds.canary_photos):
+        from features.evaluation import evaluate
+
+        def canary() -> float:
+            return evaluate(extractor.detector.detect, coco, photos).ap50
+
+    version = extractor.feature_version
+    gates = input_gates(job.database, job.day, version, thresholds, canary)
+    return enforce(job.database, job.day, gates, job.skip_gates)
 
 
 @logged_step
@@ -149,17 +189,35 @@ def rank_step(job: Job) -> dict[str, Any]:
         return training_table(job.database, feature_version, columns, days[0], train_to)
 
     for number, arm in enumerate(arms):
-        job.progress("arms", number, len(arms))
+        job.progress("training", number, len(arms))
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
             days[0], train_to, arm.seed, partial(rows, feature_version),
         )  # fmt: skip
+    job.progress("training", len(arms), len(arms))
+    gates = ranking_gates_step(job)
+    for number, arm in enumerate(arms):
+        job.progress("ranking", number, len(arms))
         rank_candidates(job.database, job.home, job.day, cutoff, arm.name)
         found = holdout_metrics(job.database, job.day, arm.name, cutoff)
         metrics[arm.name] = {metric.metric: metric.value for metric in found}
-    job.progress("arms", len(arms), len(arms))
-    return {"ranking": metrics}
+    job.progress("ranking", len(arms), len(arms))
+    return {"ranking": metrics, "ranking_gates": gates}
+
+
+def ranking_gates_step(job: Job) -> dict[str, Any]:
+    """What must hold of the new rankers before any of their rankings is written."""
+    from experiments.gates import enforce, ranking_gate
+    from experiments.plan import DAILY
+    from experiments.thresholds import read_thresholds
+    from ranking.ranking import metrics_if_published
+
+    found = metrics_if_published(job.database, job.home, job.day, job.cutoff, DAILY.treatment)
+    ndcg = next(metric.value for metric in found if metric.metric == "ndcg@10")
+    thresholds = read_thresholds(job.home)
+    gate = ranking_gate(job.database, job.day, DAILY.treatment, ndcg, thresholds)
+    return enforce(job.database, job.day, [gate], job.skip_gates)
 
 
 @logged_step
@@ -227,16 +285,50 @@ def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    as_json: AsJson = False,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
-    with started("daily", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("daily", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         summary |= run_day(
             job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
         )
+
+
+@app.command()
+def backfill(
+    source: Source,
+    first: Annotated[dt.datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First day.")],
+    last: Annotated[dt.datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last day.")],
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
+    pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    skip_gates: SkipGates = None,
+) -> None:  # fmt: skip
+    """The daily job for each of several days, in order; goes on after the last day that is done.
+
+    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
+    """
+    from functools import cache
+
+    from experiments.backfill import backfill as each_day
+
+    database = opened(home, db)
+    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
+
+    def is_done(day: dt.date) -> bool:
+        version = extractor().feature_version
+        return database.is_done("day", str(day), day_state(database, source, holdout_days, version))
+
+    def run(day: dt.date) -> None:
+        at = dt.datetime.combine(day, dt.time())
+        with started("daily", at, home, db, holdout_days, False, skip_gates) as (job, summary):
+            summary |= run_day(job, source, extractor)
+
+    done = each_day(first.date(), last.date(), is_done, run)
+    print(f"{len(done)} days done now, to {last.date()}; the others were done before.")
 
 
 @app.command()
@@ -257,7 +349,7 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    as_json: AsJson = False,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
@@ -267,7 +359,7 @@ def features(
         return
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
-    with started("features", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("features", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
         summary |= features_step(job, last_source(job.database, source), extractor)
 
@@ -331,15 +423,40 @@ def features_learn(
     print(f"Next: related-pins features --date {date.date()} --projection {out}")
 
 
+@features_app.command("prune")
+def features_prune(
+    keep: Annotated[list[str] | None, typer.Option(help="Version to keep; again for more.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Drop the rows and shards of feature versions that are not current.
+
+    Example: related-pins features prune --dry-run
+    """
+    from features.prune import prunable, prune
+
+    database = opened(home, db)
+    found = prunable(database, home, feature_versions(database).values(), keep or ())
+    for old in found:
+        rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
+        size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
+        if not dry_run:
+            prune(database, old)
+        print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
+    if not found:
+        print("Nothing to prune: every feature version is current or kept.")
+
+
 @app.command()
 def rank(
-    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False
-) -> None:
+    date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    skip_gates: SkipGates = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Train each arm on the days before the held-out window, and rank all candidates.
 
     Example: related-pins rank --date 2026-11-15
     """
-    with started("rank", date, home, db, holdout_days, as_json) as (job, summary):
+    with started("rank", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         summary |= rank_step(job)
 
 
@@ -485,6 +602,37 @@ def status(
         print(masked(status_text.as_json(found) if as_json else status_text.as_text(found), db))
 
 
+@app.command()
+def forget(
+    pin: Annotated[str | None, typer.Option(help="Pin to erase.")] = None,
+    user: Annotated[str | None, typer.Option(help="User to erase.")] = None,
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Erase a pin or a user from all tables and files, and keep it from coming back.
+
+    Example: related-pins forget --user u00042
+    """
+    from features.erasure import erase_files
+    from sql.erasure import erase_rows, reclaim
+    from sql.forgotten import remember
+
+    if (pin is None) == (user is None):
+        raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
+    kind, id = ("pin", pin) if pin is not None else ("user", str(user))
+    database = opened(home, db)
+    remember(database, kind, id)
+    files = erase_files(database, home, kind, id)
+    rows = erase_rows(database, kind, id)
+    reclaim(database)
+    for name, n_rows in rows.items():
+        print(f"{name:24} {n_rows:>10,} rows")
+    for path in files:
+        print(f"{'rewritten' if path.exists() else 'removed':24} {path}")
+    days = sorted({path.parent.name for path in files if path.is_relative_to(home / "reports")})
+    for day in days:
+        print(f"Next: related-pins report --date {day}")
+
+
 @sql_app.command()
 def upgrade(home: Home = HOME, db: Db = None) -> None:
     """Create or migrate the tables and views. Example: related-pins sql upgrade"""
@@ -536,20 +684,24 @@ def sql_grant(
 
 @contextmanager
 def started(
-    command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool
-) -> Iterator[tuple[Job, dict[str, Any]]]:
+def started(
+    command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool,
+    skip_gates: Sequence[str] | None = None,
+) -> Iterator[tuple[Job, dict[str, Any]]]:  # fmt: skip
     """A command that writes: its log, its lock, its database, its row in `runs`, its bars, its
     summary at the end.
     """
+    from experiments.gates import known_names
     from sql.lock import locked
     from sql.runs import new_run_id, recorded_run
 
+    skip = known_names(skip_gates or ())
     begun, day, run_id = time.monotonic(), date.date(), new_run_id()
     with logged(home, command, run_id, db), locked(home, db, command) as database:
         database.upgrade()
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
-            yield Job(database, home, day, holdout_days, progress), summary
+            yield Job(database, home, day, holdout_days, progress, skip), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
@@ -601,18 +753,23 @@ def bars() -> Iterator["Progress"]:
 
 def main() -> None:
     """The command line. Exit codes: 0 done, 1 an error in one sentence, 2 wrong usage, 3 a critical
-    check of an experiment failed, 4 another command is writing.
+    check of an experiment or a quality gate failed, 4 another command is writing.
     """
     try:
         app()
     except Exception as error:
+        from experiments.gates import GateFailed
         from sql.lock import Busy
 
         urls = (*sys.argv, os.environ.get("RELATED_PINS_DB"))
         known = _for_people(error)
-        text = in_one_line(error) if known else "".join(traceback.format_exception(error))
-        print(masked(f"Error: {text.strip()}", *urls), file=sys.stderr)
-        raise SystemExit(4 if isinstance(error, Busy) else 1) from None
+        if isinstance(error, GateFailed):
+            text, code = str(error), 3
+        else:
+            text = in_one_line(error) if known else "".join(traceback.format_exception(error))
+            text, code = f"Error: {text.strip()}", 4 if isinstance(error, Busy) else 1
+        print(masked(text, *urls), file=sys.stderr)
+        raise SystemExit(code) from None
 
 
 def _for_people(error: Exception) -> bool:

@@ -1,6 +1,7 @@
 """Visual shards: PinVisuals in Parquet files, written aside and renamed into place.
 
-A shard never changes once it is there. Vectors are kept as float16 fixed-size lists.
+A shard never changes once it is there, except where something is erased. Vectors are kept as
+float16 fixed-size lists.
 """
 
 import os

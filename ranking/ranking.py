@@ -46,18 +46,21 @@ LEFT JOIN pair_interest i ON i.feature_version = :feature_version AND i.date = :
 LEFT JOIN engagement_features e ON e.date = :cutoff
     AND e.query_pin_id = c.query_pin_id AND e.candidate_pin_id = c.candidate_pin_id
 """
-_HELD_OUT = f"""
-WITH acted AS (
-    SELECT request_id, candidate_pin_id, {_GRADE} AS grade FROM engagements
-    WHERE date BETWEEN :cutoff AND :date GROUP BY request_id, candidate_pin_id
-)
-SELECT i.request_id, i.candidate_pin_id, k.rank, COALESCE(a.grade, 0) AS grade
+_SHOWN = f"""
+SELECT i.request_id, r.query_pin_id, i.candidate_pin_id, COALESCE(a.grade, 0) AS grade
 FROM impressions i
 JOIN requests r ON r.request_id = i.request_id
-LEFT JOIN acted a ON a.request_id = i.request_id AND a.candidate_pin_id = i.candidate_pin_id
-LEFT JOIN rankings k ON k.date = :date AND k.arm = :arm
-    AND k.query_pin_id = r.query_pin_id AND k.candidate_pin_id = i.candidate_pin_id
+LEFT JOIN (
+    SELECT request_id, candidate_pin_id, {_GRADE} AS grade FROM engagements
+    WHERE date BETWEEN :cutoff AND :date GROUP BY request_id, candidate_pin_id
+) a ON a.request_id = i.request_id AND a.candidate_pin_id = i.candidate_pin_id
 WHERE i.date BETWEEN :cutoff AND :date
+"""
+_HELD_OUT = f"""
+SELECT s.request_id, s.candidate_pin_id, k.rank, s.grade
+FROM ({_SHOWN}) s
+LEFT JOIN rankings k ON k.date = :date AND k.arm = :arm
+    AND k.query_pin_id = s.query_pin_id AND k.candidate_pin_id = s.candidate_pin_id
 """
 
 
@@ -162,18 +165,26 @@ def rank_candidates(
     state = fingerprint(SCHEMA, model.model_version, cutoff, inputs)
     if database.is_done("rankings", piece, state):
         return int(_done(database, "rankings", piece)["n_rows"][0].as_py())
-    ranker = load_ranker(home / model.path)
-    query = _CANDIDATES.format(columns=", ".join(ranker.columns))
-    batches = database.batches(query, feature_version=version, cutoff=cutoff)
-    scored = [_scored(pa.table(batch), ranker) for batch in batches]
-    if not scored:
-        raise ValueError("There are no candidates to rank; ingest them first.")
-    pairs = pa.concat_tables(scored)
-    ranks = places(pairs["query_pin_id"], pairs["score"], pairs["candidate_pin_id"])
-    ranked = _keyed(pairs.append_column("rank", pa.array(ranks)), date, arm)
+    ranked = _keyed(_ranked(database, home, model, cutoff), date, arm)
     database.replace(rankings, ranked, date=date, arm=arm)
     database.mark_done("rankings", piece, state, len(ranked), feature_version=version)
     return len(ranked)
+
+
+def metrics_if_published(
+    database: Database, home: Path, date: dt.date, cutoff: dt.date, arm: str
+) -> list[MetricValue]:
+    """What `holdout_metrics` will find once the arm's candidates are ranked; writes nothing.
+
+    Raises ValueError as `rank_candidates` does.
+    """
+    model = _model(database, date, arm)
+    if model is None:
+        raise ValueError(f"The arm {arm} has no model for {date}; train it first.")
+    ranked = _ranked(database, home, model, cutoff).to_pandas()
+    shown = database.read(_SHOWN, date=date, cutoff=cutoff).to_pandas()
+    found = shown.merge(ranked, "left", ["query_pin_id", "candidate_pin_id"])
+    return _measured(pa.Table.from_pandas(found, preserve_index=False))
 
 
 def holdout_metrics(
@@ -192,14 +203,33 @@ def holdout_metrics(
     if database.is_done("ranking_metrics", piece, state):
         return _known_metrics(database, date, arm)
     shown = database.read(_HELD_OUT, date=date, cutoff=cutoff, arm=arm)
-    requests = shown["request_id"].combine_chunks().dictionary_encode().indices.to_numpy()
-    last = pc.fill_null(shown["rank"], 2**31 - 1).to_numpy()
-    order_of_arm = places(requests, -last, shown["candidate_pin_id"])
-    values = evaluate(requests, order_of_arm, shown["grade"].to_numpy())
+    values = _measured(shown)
     rows = _keyed(pa.Table.from_pylist([asdict(value) for value in values]), date, arm)
     database.replace(ranking_metrics, rows, date=date, arm=arm)
     database.mark_done("ranking_metrics", piece, state, len(rows))
     return values
+
+
+def _ranked(database: Database, home: Path, model: Model, cutoff: dt.date) -> pa.Table:
+    """query_pin_id, candidate_pin_id, score and rank of all candidates, by the model."""
+    ranker = load_ranker(home / model.path)
+    query = _CANDIDATES.format(columns=", ".join(ranker.columns))
+    batches = database.batches(query, feature_version=model.feature_version, cutoff=cutoff)
+    scored = [_scored(pa.table(batch), ranker) for batch in batches]
+    if not scored:
+        raise ValueError("There are no candidates to rank; ingest them first.")
+    pairs = pa.concat_tables(scored)
+    ranks = places(pairs["query_pin_id"], pairs["score"], pairs["candidate_pin_id"])
+    return pairs.append_column("rank", pa.array(ranks))
+
+
+def _measured(shown: pa.Table) -> list[MetricValue]:
+    """The metrics of what was shown (request_id, candidate_pin_id, rank, grade) in order of rank,
+    candidates without one last."""
+    requests = shown["request_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    last = pc.fill_null(shown["rank"].cast(pa.int64()), 2**31 - 1).to_numpy()
+    order_of_arm = places(requests, -last, shown["candidate_pin_id"])
+    return evaluate(requests, order_of_arm, shown["grade"].to_numpy())
 
 
 def _known_metrics(database: Database, date: dt.date, arm: str) -> list[MetricValue]:

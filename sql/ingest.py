@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sql.checks import NOT_YET, Verdicts, check_all, key_codes
 from sql.contract import INPUTS
 from sql.database import Database, fingerprint
+from sql.forgotten import forgotten_hashes, without_forgotten
 from sql.manifest import record
 from sql.quarantine import set_aside
 from sql.source import content_hashes, read_boxes, read_input, source_files
@@ -33,10 +34,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class IngestSummary:
-    """What became of the source's rows: per table, read = written + set aside + not_yet.
+    """What became of the source's rows: per table, read = written + set aside + not_yet +
+    forgotten.
 
     `written` are the rows that are in the database now, `set_aside` those in quarantine by
-    "table: reason", `not_yet` those after the date, and `replaced` the rows that this call had to
+    "table: reason", `not_yet` those after the date, `forgotten` those of erased pins and users
+    (counted, kept nowhere), and `replaced` the rows that this call had to
     write anew. `unchanged` says that the source and the date were those of the last call.
     """
 
@@ -44,6 +47,7 @@ class IngestSummary:
     written: dict[str, int]
     set_aside: dict[str, int]
     not_yet: dict[str, int]
+    forgotten: dict[str, int]
     replaced: dict[str, int]
     unchanged: bool
 
@@ -59,7 +63,9 @@ def ingest(
     """
     report = progress or (lambda what, done, of: None)
     files = source_files(Path(source))
-    stamp = fingerprint(RULES, date, content_hashes(files))
+    erased = forgotten_hashes(database)
+    marks = [sorted(hashes) for hashes in erased.values() if hashes]
+    stamp = fingerprint(RULES, date, content_hashes(files), *marks)
     if database.is_done(STEP, "files", stamp):
         return _recorded(database)
     inputs, steps = {}, len(INPUTS) + 1
@@ -67,16 +73,17 @@ def ingest(
         report(f"reading {contract.name}", number, 2 * steps + 1)
         inputs[contract.name] = read_input(files[contract.name], contract)
     inputs["true_boxes"] = read_boxes([p for n, p in files.items() if n not in INPUTS])
+    counts = {name: len(rows) for name, rows in inputs.items()}
+    inputs, gone = without_forgotten(inputs, erased)
+    counts |= {f"{name}: forgotten": n for name, n in gone.items()}
     report("checking", steps, 2 * steps + 1)
     verdicts = check_all(inputs, datetime(date.year, date.month, date.day) + timedelta(days=1))
     _forget(database, ["files"])
-    counts: dict[str, int] = {}
     replaced = {}
     for number, (name, found) in enumerate(verdicts.items()):
         report(f"writing {name}", steps + 1 + number, 2 * steps + 1)
         set_aside(database, name, found, date)
         replaced[name] = _write(database, name, verdicts)
-        counts[name] = len(inputs[name])
         counts[f"{name}: not yet"] = int(np.sum(found.codes == NOT_YET))
     _remember(database, {piece: (stamp, n) for piece, n in {**counts, "files": 0}.items()})
     report("ingested", 2 * steps + 1, 2 * steps + 1)
@@ -209,12 +216,14 @@ def _recorded(database: Database, replaced: dict[str, int] | None = None) -> Ing
         aside = {(name, why): n for name, why, n in connection.execute(reasons)}
     read = {name: counts[name] for name in names}
     not_yet = {name: counts[f"{name}: not yet"] for name in names}
+    forgotten = {name: counts.get(f"{name}: forgotten", 0) for name in names}
     lost = {name: sum(n for (table, _), n in aside.items() if table == name) for name in names}
     return IngestSummary(
         read=read,
-        written={name: read[name] - not_yet[name] - lost[name] for name in names},
+        written={n: read[n] - not_yet[n] - lost[n] - forgotten[n] for n in names},
         set_aside={f"{name}: {why}": n for (name, why), n in aside.items()},
         not_yet=not_yet,
+        forgotten=forgotten,
         replaced=replaced or dict.fromkeys(names, 0),
         unchanged=replaced is None,
     )

@@ -39,3 +39,11 @@ def record(connection: sa.Connection, **row: object) -> None:
     )
     now = datetime.now(UTC).replace(tzinfo=None)
     connection.execute(sa.insert(manifest).values(finished_at=now, **row))
+
+
+def unmark_later(engine: sa.Engine, step: str, piece: str) -> None:
+    """Takes the later pieces of a step off the list: what they were made from is about to go."""
+    with engine.begin() as connection:
+        connection.execute(
+            sa.delete(manifest).where(manifest.c.step == step, manifest.c.piece > piece)
+        )

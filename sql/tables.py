@@ -153,6 +153,25 @@ manifest = _table(
     time("finished_at", "when it was finished, UTC"),
 )  # fmt: skip
 
+quality_gates = _table(
+    "quality_gates", "One row per date of the run and quality gate: what had to hold before the "
+                     "day was published.",
+    day_key("date of the run"),
+    key("name", "<kind>/<what>; kinds are rows, objects, nulls, drift, canary and ranking"),
+    whole("passed", "1 if passed, else 0"),
+    whole("skipped", "1 if it failed and an operator published nevertheless, else 0"),
+    real("value", "what was measured; null where it could not be"),
+    text("expected", "what would pass"),
+    text("detail", "one sentence"),
+)  # fmt: skip
+
+forgotten = _table(
+    "forgotten", "One row per pin or user that was erased and must not come back with the input.",
+    key("kind", "pin or user"),
+    key("id_sha256", "SHA-256 of the id, hexadecimal"),
+    time("forgotten_at", "when it was erased, UTC"),
+)  # fmt: skip
+
 # --- what is seen in the pixels -------------------------------------------------------------
 
 pin_visuals = _table(

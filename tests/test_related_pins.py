@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from experiments.arms import ARMS
 from experiments.world.sample import write_sample
 from sql.database import Database, open_database
+from sql.tables import METADATA
 
 DATE = "2026-11-15"
 TABLES = (
@@ -20,6 +22,7 @@ TABLES = (
     "quarantine", "pin_visuals", "pin_objects", "object_interest", "pair_features",
     "pair_interest", "pin_pair_engagement", "engagement_features", "feature_importances",
     "ranking_metrics", "rankings", "experiment_lift", "arm_daily_engagement", "experiment_checks",
+    "quality_gates",
 )  # fmt: skip
 
 
@@ -162,9 +165,66 @@ def test_errors_are_one_sentence_and_wrong_usage_is_two(tmp_path: Path) -> None:
     run("daily", "--source", tmp_path, "--date", "yesterday", *home, code=2)
 
 
+def test_a_failed_gate_publishes_nothing(home: Path, source: Path, tmp_path: Path) -> None:
+    """The log has no row of the day after: its rows have collapsed."""
+    mine = shutil.copytree(home, tmp_path / "home")
+    database = open_database(mine / "related_pins.db")
+    published = ("rankings", "ranking_metrics", "models", "experiment_lift", "arm_daily_engagement")
+    before = {name: rows for name, rows in contents(database).items() if name in published}
+    current = "SELECT feature_version FROM manifest WHERE step = 'feature_version' ORDER BY piece"
+    versions = database.read(current)
+    said = run("daily", "--source", source, "--date", "2026-11-16", "--home", mine, code=3)
+    assert "so nothing was published" in said
+    assert "rows/requests: 0 rows of requests on 2026-11-16" in said
+    after = contents(database)
+    assert {name: after[name] for name in published} == before
+    assert database.read(current) == versions
+    assert [path.name for path in (mine / "reports").iterdir()] == [DATE]
+    assert one(database, "SELECT status FROM runs WHERE date = '2026-11-16'") == "failed"
+    run("daily", "--source", source, "--date", DATE, "--home", mine, "--skip-gates", "weather",
+        code=1)  # fmt: skip
+
+
+def test_a_forgotten_pin_is_nowhere_and_stays_away(
+    home: Path, source: Path, tmp_path: Path
+) -> None:
+    mine = shutil.copytree(home, tmp_path / "home")
+    database = open_database(mine / "related_pins.db")
+    row = database.read(
+        "SELECT c.pin_id, v.content_hash FROM crops AS c JOIN pin_visuals AS v "
+        "ON v.pin_id = c.pin_id JOIN rankings AS r ON r.query_pin_id = c.pin_id "
+        "JOIN pin_objects AS o ON o.pin_id = c.pin_id LIMIT 1"
+    ).to_pylist()[0]
+    pin, content = str(row["pin_id"]), str(row["content_hash"])
+    assert said_anywhere(database, mine, pin, content)
+    printed = run("forget", "--pin", pin, "--home", mine)
+    assert f"Next: related-pins report --date {DATE}" in printed
+    assert said_anywhere(database, mine, pin, content) == []
+    kept = json.loads(run("ingest", "--source", source, "--date", DATE, "--home", mine, "--json"))
+    assert kept["ingest"]["forgotten"]["pins"] == 1
+    assert kept["ingest"]["forgotten"]["impressions"] > 0
+    assert said_anywhere(database, mine, pin, content) == []
+
+
+def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
+    """Where a word stands: cells of all tables, cells of Parquet files, bytes of all other files."""
+    found = []
+    for table in METADATA.tables:
+        for row in database.read(f"SELECT * FROM {table}").to_pylist():
+            found += [f"{table}: {v}" for v in row.values() if any(w in str(v) for w in words)]
+    for path in (path for path in home.rglob("*") if path.is_file()):
+        if path.suffix == ".parquet":
+            said = " ".join(pq.read_table(path).column(0).to_pylist())
+        else:
+            said = path.read_bytes().decode("latin-1")
+        found += [f"{path}: {word}" for word in words if word in said]
+    return found
+
+
 @pytest.mark.parametrize(
     "command",
-    ["daily", "sample", "ingest", "features", "features one", "rank", "experiment",
+    ["daily", "backfill", "forget", "features prune", "sample",
+     "ingest", "features", "features one", "rank", "experiment",
      "experiment run", "experiment compare", "experiment check", "experiment power",
      "experiment examination",
      "experiment history", "experiment again", "report", "status",

@@ -1,0 +1,100 @@
+"""Pruning: feature versions that nobody reads any more, their rows and their shards."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sql.database import Database
+from sql.tables import (
+    manifest,
+    object_interest,
+    pair_features,
+    pair_interest,
+    pin_objects,
+    pin_visuals,
+)
+
+TABLES = (pin_visuals, pin_objects, object_interest, pair_features, pair_interest, manifest)
+MADE = ("visuals", "object_interest", "pair_features", "pair_interest")
+
+
+@dataclass(frozen=True)
+class Prunable:
+    """What goes with a feature version: rows by table, shard files and their bytes."""
+
+    feature_version: str
+    rows: dict[str, int]
+    shards: tuple[Path, ...]
+    n_bytes: int
+
+
+def prunable(
+    database: Database, home: Path, current: Collection[str], keep: Collection[str] = ()
+) -> list[Prunable]:
+    """What can go: every feature version with rows or shards, but for the current ones, those to
+    keep, and those whose shards hold the vectors of one of these.
+
+    A version without projection from which a current one was projected can go: the daily job has
+    its own shards and never reads it again. Keep it to learn another projection, which would
+    otherwise look at every image anew. Raises ValueError for a version to keep that is not there.
+    """
+    there = _versions(database, home)
+    if unknown := set(keep) - there:
+        raise ValueError(
+            f"There is no feature version {min(unknown)}; there are {', '.join(sorted(there))}."
+        )
+    wanted = {*current, *keep}
+    return [
+        _prunable(database, home, v) for v in sorted(there - wanted - _read_by(database, wanted))
+    ]
+
+
+def prune(database: Database, found: Prunable) -> None:
+    """Drops a feature version; killed and called again, it goes on. Files go last, so that no row
+    ever points to a shard that is gone."""
+    with database.engine.begin() as connection:
+        for table in TABLES:
+            connection.execute(sa.delete(table).where(_of(table, found.feature_version)))
+    for path in found.shards:
+        path.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def _versions(database: Database, home: Path) -> set[str]:
+    versions: set[str] = set()
+    for table in TABLES:
+        column = table.c.feature_version
+        where = table.c.step.in_(MADE) if table is manifest else column.is_not(None)
+        rows = database.read(sa.select(column).where(where).distinct())
+        versions |= set(rows["feature_version"].to_pylist())
+    return versions | {path.name for path in (home / "visuals").glob("*") if path.is_dir()}
+
+
+def _read_by(database: Database, wanted: Collection[str]) -> set[str]:
+    """The versions in whose folders the shards of the wanted ones lie."""
+    query = sa.select(pin_visuals.c.shard).where(pin_visuals.c.feature_version.in_(wanted))
+    shards = database.read(query.distinct())["shard"].to_pylist()
+    return {Path(shard).parent.name for shard in shards if shard}
+
+
+def _prunable(database: Database, home: Path, version: str) -> Prunable:
+    count = sa.func.count().label("n")
+    rows = {
+        table.name: int(
+            database.read(sa.select(count).select_from(table).where(_of(table, version)))["n"][
+                0
+            ].as_py()
+        )
+        for table in TABLES
+    }
+    shards = tuple(sorted(p for p in (home / "visuals" / version).glob("*") if p.is_file()))
+    return Prunable(version, rows, shards, sum(path.stat().st_size for path in shards))
+
+
+def _of(table: sa.Table, version: str) -> sa.ColumnElement[bool]:
+    """A version's rows; of the manifest those of its features, not of what was ranked by them."""
+    mine = table.c.feature_version == version
+    return mine & table.c.step.in_(MADE) if table is manifest else mine
