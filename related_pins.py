@@ -684,7 +684,6 @@ def sql_grant(
 
 @contextmanager
 def started(
-def started(
     command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool,
     skip_gates: Sequence[str] | None = None,
 ) -> Iterator[tuple[Job, dict[str, Any]]]:  # fmt: skip
