@@ -207,7 +207,7 @@ def test_a_forgotten_pin_is_nowhere_and_stays_away(
 
 
 def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
-    """Where a word stands: cells of all tables, cells of Parquet files, bytes of all other files."""
+    """Where a word stands: cells of all tables and Parquet files, bytes of all others."""
     found = []
     for table in METADATA.tables:
         for row in database.read(f"SELECT * FROM {table}").to_pylist():
