@@ -99,14 +99,14 @@ def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) 
         **experiment_step(job),
         **report_step(job, source),
     }
-    job.database.mark_done(
-        "day", str(job.day), day_state(job.database, job.holdout_days, source), 0
-    )
+    feature_version = feature_versions(job.database)["detected"]
+    state = day_state(job.database, source, job.holdout_days, feature_version)
+    job.database.mark_done("day", str(job.day), state, 0)
     return done
 
 
-def day_state(database: "Database", holdout_days: int, source: Path) -> str:
-    """What a day was made from: the input, the held-out days, what must not come back, the code."""
+def day_state(database: "Database", source: Path, holdout_days: int, feature_version: str) -> str:
+    """What a day was made from: input, features, held-out days, what was erased, the code."""
     from sql.database import fingerprint
     from sql.forgotten import forgotten_hashes
     from sql.source import content_hashes, source_files

@@ -10,6 +10,7 @@ from ranking.ranker import load_ranker
 from ranking.ranking import (
     Model,
     holdout_metrics,
+    metrics_if_published,
     rank_candidates,
     train_arm,
     training_table,
@@ -110,6 +111,18 @@ def test_a_candidate_without_pair_features_is_ranked_too(
     trained(ready, log, tmp_path)
     n_pairs = rank_candidates(ready, tmp_path, log.day(DATE), log.day(CUTOFF), "whole_image")
     assert n_pairs == len(log.tables["candidates"])
+
+
+def test_metrics_before_publishing_are_those_after_it_and_write_nothing(
+    ready: Database, log: object, tmp_path: Path
+) -> None:
+    days = log.day(DATE), log.day(CUTOFF)
+    trained(ready, log, tmp_path)
+    expected = metrics_if_published(ready, tmp_path, *days, "whole_image")
+    assert len(ready.read("SELECT * FROM rankings")) == 0
+    assert len(ready.read("SELECT * FROM ranking_metrics")) == 0
+    rank_candidates(ready, tmp_path, *days, "whole_image")
+    assert holdout_metrics(ready, days[0], "whole_image", days[1]) == expected
 
 
 def test_the_arm_that_sees_what_decides_the_saves_wins_on_the_held_out_days(
