@@ -113,10 +113,14 @@ class Hostile(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 64
+
+
 @contextmanager
 def serving() -> Iterator[str]:
     """Where the server is while it runs, for example http://127.0.0.1:8000."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    server = Server(("127.0.0.1", 0), Hostile)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -204,7 +204,8 @@ def test_paths_and_uris_side_by_side(site: str, images: RemoteImages, tmp_path: 
 def test_what_cannot_be_fetched_is_in_quarantine(
     site: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.daily.RemoteImages", lambda folder: RemoteImages(folder, LIMITS))
+    patient = dataclasses.replace(LIMITS, seconds=3.0)
+    monkeypatch.setattr("features.daily.RemoteImages", lambda folder: RemoteImages(folder, patient))
     monkeypatch.setattr(remote_module, "TRIES", 1000)
     names = [site + path for path in ANSWERS] + ["http://10.0.0.1.invalid/", "s4://a/b"]
     summary = refreshed(database, tmp_path, tmp_path / "home", names)
