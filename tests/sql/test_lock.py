@@ -110,7 +110,7 @@ def test_looking_at_the_lock_does_not_keep_a_command_out(tmp_path: Path) -> None
     with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        for _ in range(100):
+        for _ in range(30):
             with locked(tmp_path, None, "daily"):
                 assert holder_of(tmp_path, database) is not None
         other.kill()
