@@ -20,7 +20,7 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
-from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, existing, feature_versions, opened
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
@@ -497,6 +497,7 @@ def started(
     """A command that writes: its database, its row in `runs`, its bars, its summary at the end."""
     from sql.runs import recorded_run
 
+    clear_leftovers(home)
     begun, day, database = time.monotonic(), date.date(), opened(home, db)
     with recorded_run(database, command, day, code_version()) as summary, bars() as progress:
         yield Job(database, home, day, holdout_days, progress), summary
