@@ -111,6 +111,7 @@ def refresh_engagement(database: Database, first: date, last: date, cutoff: date
     for day in days:
         state = fingerprint(SCHEMA, _ingested(database, *(f"{log}/{day}" for log in LOGS)))
         if not database.is_done("pin_pair_engagement", f"{day}", state):
+            database.forget("pin_pair_engagement", f"{day}")
             rows = day_engagement(database, day)
             written += database.replace(pin_pair_engagement, rows, date=day)
             database.mark_done("pin_pair_engagement", f"{day}", state, len(rows))
@@ -121,6 +122,7 @@ def refresh_engagement(database: Database, first: date, last: date, cutoff: date
         done = database.is_done("engagement_features", f"{day}", everything)
         if done or (day != cutoff and database.is_done("engagement_features", f"{day}", shown)):
             continue
+        database.forget("engagement_features", f"{day}")
         rows = features_before(database, day, all_candidates=day == cutoff)
         written += database.replace(engagement_features, rows, date=day)
         state = everything if day == cutoff else shown

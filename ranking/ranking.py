@@ -126,6 +126,7 @@ def train_arm(
     else:
         table = rows()
     ranker = train(table, columns, seed)
+    database.forget("model", piece)
     ranker.save(path)
     model = Model(
         date, arm, feature_version,
@@ -171,6 +172,7 @@ def rank_candidates(
     pairs = pa.concat_tables(scored)
     ranks = places(pairs["query_pin_id"], pairs["score"], pairs["candidate_pin_id"])
     ranked = _keyed(pairs.append_column("rank", pa.array(ranks)), date, arm)
+    database.forget("rankings", piece)
     database.replace(rankings, ranked, date=date, arm=arm)
     database.mark_done("rankings", piece, state, len(ranked), feature_version=version)
     return len(ranked)
@@ -197,6 +199,7 @@ def holdout_metrics(
     order_of_arm = places(requests, -last, shown["candidate_pin_id"])
     values = evaluate(requests, order_of_arm, shown["grade"].to_numpy())
     rows = _keyed(pa.Table.from_pylist([asdict(value) for value in values]), date, arm)
+    database.forget("ranking_metrics", piece)
     database.replace(ranking_metrics, rows, date=date, arm=arm)
     database.mark_done("ranking_metrics", piece, state, len(rows))
     return values
