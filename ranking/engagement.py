@@ -16,6 +16,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -80,6 +81,12 @@ LEFT JOIN pair
 LEFT JOIN candidate ON candidate.candidate_pin_id = w.candidate_pin_id
 LEFT JOIN pins p ON p.pin_id = w.candidate_pin_id
 ORDER BY w.query_pin_id, w.candidate_pin_id
+"""
+
+_CREATED = """
+SELECT DISTINCT e.candidate_pin_id, p.created_at
+FROM pin_pair_engagement e LEFT JOIN pins p ON p.pin_id = e.candidate_pin_id
+WHERE e.date = :day
 """
 
 
@@ -183,9 +190,12 @@ def _ingested(database: Database, *pieces: str) -> list[dict[str, str]]:
 
 
 def _history_state(database: Database, day: date) -> str:
+    """A hash of the counts up to the day and of when the pins that it showed were created."""
     days = database.read(
         "SELECT piece, fingerprint FROM manifest "
         "WHERE step = 'pin_pair_engagement' AND piece <= :day ORDER BY piece",
         day=f"{day}",
     )
-    return fingerprint(SCHEMA, PRIOR_ACTIONS, days.to_pylist())
+    created = database.read(_CREATED, day=day).to_pandas()
+    ages = int(pd.util.hash_pandas_object(created, index=False).sum())
+    return fingerprint(SCHEMA, PRIOR_ACTIONS, days.to_pylist(), ages)

@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,8 @@ def work(place: Place, told: Connection) -> None:
 
     import features.daily
     import features.store
-    from experiments.arms import ARMS
     import related_pins
+    from experiments.arms import ARMS
     from tests.quick_visuals import quick_extractor
 
     for arm in [arm for arm in ARMS if arm not in KEPT]:
@@ -145,7 +146,7 @@ def run_job(place: Place, step: str | None = None, delay: float = 0) -> list[tup
 def durations(heard: list[tuple[str, float]]) -> dict[str, float]:
     """Seconds of each step of an undisturbed job."""
     seconds: Counter[str] = Counter()
-    for (step, begun), (_, ended) in zip(heard, heard[1:], strict=False):
+    for (step, begun), (_, ended) in pairwise(heard):
         seconds[step] += ended - begun  # type: ignore[assignment]
     return dict(seconds)
 
