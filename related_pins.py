@@ -22,7 +22,7 @@ import typer
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
 from sql.errors import in_one_line, sentence
-from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, existing, feature_versions, opened
 from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
@@ -697,6 +697,7 @@ def started(
     skip = known_names(skip_gates or ())
     begun, day, run_id = time.monotonic(), date.date(), new_run_id()
     with logged(home, command, run_id, db), locked(home, db, command) as database:
+        clear_leftovers(home)
         database.upgrade()
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:

@@ -33,6 +33,13 @@ _INPUTS = (
     "WHERE feature_version = :version",
     "SELECT arm, COUNT(*) AS n FROM rankings WHERE date = :date GROUP BY arm ORDER BY arm",
 )
+_STATES = """
+SELECT piece, fingerprint FROM manifest
+WHERE step = 'ingest' AND (piece = 'pins: rows' OR piece LIKE 'requests/%'
+    OR piece LIKE 'impressions/%' OR piece LIKE 'engagements/%')
+    OR step = 'pair_features' AND piece = :version
+ORDER BY piece
+"""
 _RANKINGS = """
 SELECT arm, query_pin_id, candidate_pin_id, rank FROM rankings WHERE date = :date
 ORDER BY arm, query_pin_id, candidate_pin_id
@@ -96,6 +103,7 @@ def run_experiment(database: Database, plan: Plan, setting: Setting) -> Experime
     run, daily = carry_out(database, plan, setting, mark)
     first = setting.date - dt.timedelta(days=plan.days - 1)
     traffic = traffic_rows(database, first, setting.date, setting.feature_version)
+    database.forget("experiment", str(setting.date))
     for table, rows in (
         (experiment_lift, run.lifts),
         (arm_daily_engagement, daily),
@@ -130,7 +138,7 @@ def run_mark(database: Database, plan: Plan, setting: Setting) -> str:
     ]
     return fingerprint(
         asdict(plan), code_version(), setting.feature_version, setting.random_share, *inputs,
-        _ranking_hash(database, setting.date),
+        _states(database, setting), _ranking_hash(database, setting.date),
     )  # fmt: skip
 
 
@@ -178,6 +186,13 @@ def _read_input(database: Database, query: str, date: dt.date, version: str) -> 
     wanted = {name: value for name, value in params.items() if f":{name}" in query}
     rows: Rows = database.read(query, **wanted).to_pylist()
     return rows
+
+
+def _states(database: Database, setting: Setting) -> Rows:
+    """What was ingested up to the date, and the features' inputs, as the manifest has them."""
+    rows: Rows = database.read(_STATES, version=setting.feature_version).to_pylist()
+    day = str(setting.date)
+    return [row for row in rows if "/" not in row["piece"] or row["piece"].split("/")[1] <= day]
 
 
 def _ranking_hash(database: Database, date: dt.date) -> str:

@@ -131,6 +131,7 @@ def refresh_interest(
         piece = f"{feature_version}/{day}"
         if database.is_done("object_interest", piece, states[day]):
             continue
+        database.forget("object_interest", piece)
         rows = _interest_rows(interest_before(crops, matched, day, boxes.shape[:2]), pins)
         rows = _keyed(rows, feature_version, day)
         n_rows = database.replace(object_interest, rows, feature_version=feature_version, date=day)
@@ -163,8 +164,10 @@ def refresh_pairs(
     fresh = database.is_done("pair_features", feature_version, inputs)
     store = VisualStore(database, home, feature_version)
     if not fresh:
+        database.forget("pair_features", feature_version)
         database.replace(pair_features_table, as_rows(pair_features_table, []),
                          feature_version=feature_version)  # fmt: skip
+    database.forget("pair_interest", *(f"{feature_version}/{day}" for day in stale))
     for day in stale:
         database.replace(pair_interest_table, as_rows(pair_interest_table, []),
                          feature_version=feature_version, date=day)  # fmt: skip

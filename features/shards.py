@@ -4,8 +4,9 @@ A shard never changes once it is there, except where something is erased. Vector
 float16 fixed-size lists.
 """
 
+import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,12 +18,20 @@ from numpy.typing import NDArray
 
 from features.visuals import PinVisual
 
+_UNREADABLE = b"unreadable"
 
-def write_shard(path: Path, visuals: Sequence[PinVisual]) -> None:
-    """Writes a whole shard or, if killed, nothing under its name."""
+
+def write_shard(
+    path: Path, visuals: Sequence[PinVisual], unreadable: Mapping[str, str] | None = None
+) -> None:
+    """Writes a whole shard or, if killed, nothing under its name.
+
+    unreadable: content hash -> why, of images that were looked at with these and are none.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(_table(visuals), aside, compression="zstd")
+    table = _table(visuals).replace_schema_metadata({_UNREADABLE: json.dumps(unreadable or {})})
+    pq.write_table(table, aside, compression="zstd")
     with aside.open("rb") as file:
         os.fsync(file.fileno())
     aside.replace(path)
@@ -50,6 +59,13 @@ def shard_hashes(path: Path) -> list[str]:
     """Content hashes of the images in a shard, without reading a vector."""
     hashes: list[str] = pq.read_table(path, columns=["content_hash"])["content_hash"].to_pylist()
     return hashes
+
+
+def shard_unreadable(path: Path) -> dict[str, str]:
+    """Content hash -> why it is no image, of those that were looked at with the shard's."""
+    metadata = pq.read_schema(path).metadata or {}
+    found: dict[str, str] = json.loads(metadata.get(_UNREADABLE, b"{}"))
+    return found
 
 
 def _table(visuals: Sequence[PinVisual]) -> pa.Table:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from features.images import Image, UnreadableImage, load_image, open_image
 from features.projection import Projection
-from features.shards import read_shard, shard_hashes, write_shard
+from features.shards import read_shard, shard_hashes, shard_unreadable, write_shard
 from features.visuals import PinVisual
 from sql.database import Database, fingerprint
 from sql.tables import METADATA, pin_objects, pin_visuals
@@ -56,19 +56,22 @@ class VisualStore:
         contents, unreadable = _hash_files(images)
         shards = self._shards_by_hash()
         files = {content: images[pin] for pin, content in contents.items()}
-        todo = sorted(set(files) - set(shards))
-        bad: dict[str, str] = {}
+        bad = self._unreadable()
+        todo = sorted(set(files) - set(shards) - set(bad))
         for done in range(0, len(todo), SHARD):
             part = todo[done : done + SHARD]
             tick = None if progress is None else _offset(progress, done, len(todo))
-            made = describe_files([files[content] for content in part], part, make, bad, tick)
-            shards.update(self._write(part, made))
+            found: dict[str, str] = {}
+            made = describe_files([files[content] for content in part], part, make, found, tick)
+            shards.update(self._write(part, made, found))
+            bad |= found
         unreadable |= {pin: bad[content] for pin, content in contents.items() if content in bad}
         pins = {pin: content for pin, content in contents.items() if content not in bad}
         self._publish(pins, shards, keep_others)
         new = set(todo)
         reused = sum(content not in new for content in pins.values())
-        return VisualSummary(len(todo) - len(bad), reused, unreadable, self._n_objects())
+        described = sum(content not in bad for content in todo)
+        return VisualSummary(described, reused, unreadable, self._n_objects())
 
     def project_from(self, plain: "VisualStore", projection: Projection) -> None:
         """Takes over the shards of the same visuals without projection, projected: no image is
@@ -78,7 +81,8 @@ class VisualStore:
         for path in sorted(set(plain._shards_by_hash().values())):
             visuals = [v for v in read_shard(self.home / path) if v.content_hash not in mine]
             projected = [visual.projected(projection) for visual in visuals]
-            self._write([visual.content_hash for visual in visuals], projected)
+            hashes = [visual.content_hash for visual in visuals]
+            self._write(hashes, projected, shard_unreadable(self.home / path))
 
     def read(self, pin_ids: Sequence[str]) -> dict[str, PinVisual]:
         """PinVisuals by pin, of those given pins that have one; reads each shard once."""
@@ -110,21 +114,31 @@ class VisualStore:
                 names = ["feature_version", *(c.name for c in columns)]
                 connection.execute(table.insert().from_select(names, rows))
 
-    def _shards_by_hash(self) -> dict[str, str]:
+    def _paths(self) -> list[str]:
         table = METADATA.tables["manifest"]
         query = sa.select(table.c.path).where(
             table.c.step == "visuals", table.c.feature_version == self.feature_version
         )
         paths = self.database.read(query)["path"].to_pylist()
-        there = [path for path in paths if (self.home / path).exists()]
-        return {content: path for path in there for content in shard_hashes(self.home / path)}
+        return [path for path in paths if (self.home / path).exists()]
 
-    def _write(self, part: Sequence[str], visuals: Sequence[PinVisual]) -> dict[str, str]:
+    def _shards_by_hash(self) -> dict[str, str]:
+        return {
+            content: path for path in self._paths() for content in shard_hashes(self.home / path)
+        }
+
+    def _unreadable(self) -> dict[str, str]:
+        found = (shard_unreadable(self.home / path) for path in self._paths())
+        return {content: reason for some in found for content, reason in some.items()}
+
+    def _write(
+        self, part: Sequence[str], visuals: Sequence[PinVisual], unreadable: Mapping[str, str]
+    ) -> dict[str, str]:
         if not visuals:
             return {}
         name = fingerprint(*part)
         path = f"visuals/{self.feature_version}/{name}.parquet"
-        write_shard(self.home / path, visuals)
+        write_shard(self.home / path, visuals, unreadable)
         self.database.mark_done(
             "visuals", f"{self.feature_version}/{name}", name, len(visuals), path,
             self.feature_version,

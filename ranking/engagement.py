@@ -16,6 +16,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -82,6 +83,12 @@ LEFT JOIN pins p ON p.pin_id = w.candidate_pin_id
 ORDER BY w.query_pin_id, w.candidate_pin_id
 """
 
+_CREATED = """
+SELECT DISTINCT e.candidate_pin_id, p.created_at
+FROM pin_pair_engagement e LEFT JOIN pins p ON p.pin_id = e.candidate_pin_id
+WHERE e.date = :day
+"""
+
 
 def smoothed_ratio(actions: npt.ArrayLike, expected: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Actions over expected actions, drawn towards 1 by 3 actions as expected; `(N,)` float64.
@@ -111,6 +118,7 @@ def refresh_engagement(database: Database, first: date, last: date, cutoff: date
     for day in days:
         state = fingerprint(SCHEMA, _ingested(database, *(f"{log}/{day}" for log in LOGS)))
         if not database.is_done("pin_pair_engagement", f"{day}", state):
+            database.forget("pin_pair_engagement", f"{day}")
             rows = day_engagement(database, day)
             written += database.replace(pin_pair_engagement, rows, date=day)
             database.mark_done("pin_pair_engagement", f"{day}", state, len(rows))
@@ -121,6 +129,7 @@ def refresh_engagement(database: Database, first: date, last: date, cutoff: date
         done = database.is_done("engagement_features", f"{day}", everything)
         if done or (day != cutoff and database.is_done("engagement_features", f"{day}", shown)):
             continue
+        database.forget("engagement_features", f"{day}")
         rows = features_before(database, day, all_candidates=day == cutoff)
         written += database.replace(engagement_features, rows, date=day)
         state = everything if day == cutoff else shown
@@ -181,9 +190,12 @@ def _ingested(database: Database, *pieces: str) -> list[dict[str, str]]:
 
 
 def _history_state(database: Database, day: date) -> str:
+    """A hash of the counts up to the day and of when the pins that it showed were created."""
     days = database.read(
         "SELECT piece, fingerprint FROM manifest "
         "WHERE step = 'pin_pair_engagement' AND piece <= :day ORDER BY piece",
         day=f"{day}",
     )
-    return fingerprint(SCHEMA, PRIOR_ACTIONS, days.to_pylist())
+    created = database.read(_CREATED, day=day).to_pandas()
+    ages = int(pd.util.hash_pandas_object(created, index=False).sum())
+    return fingerprint(SCHEMA, PRIOR_ACTIONS, days.to_pylist(), ages)

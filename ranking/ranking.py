@@ -129,6 +129,7 @@ def train_arm(
     else:
         table = rows()
     ranker = train(table, columns, seed)
+    database.forget("model", piece)
     ranker.save(path)
     model = Model(
         date, arm, feature_version,
@@ -166,6 +167,7 @@ def rank_candidates(
     if database.is_done("rankings", piece, state):
         return int(_done(database, "rankings", piece)["n_rows"][0].as_py())
     ranked = _keyed(_ranked(database, home, model, cutoff), date, arm)
+    database.forget("rankings", piece)
     database.replace(rankings, ranked, date=date, arm=arm)
     database.mark_done("rankings", piece, state, len(ranked), feature_version=version)
     return len(ranked)
@@ -205,6 +207,7 @@ def holdout_metrics(
     shown = database.read(_HELD_OUT, date=date, cutoff=cutoff, arm=arm)
     values = _measured(shown)
     rows = _keyed(pa.Table.from_pylist([asdict(value) for value in values]), date, arm)
+    database.forget("ranking_metrics", piece)
     database.replace(ranking_metrics, rows, date=date, arm=arm)
     database.mark_done("ranking_metrics", piece, state, len(rows))
     return values

@@ -75,19 +75,28 @@ def _connect_sqlite(path: str) -> sqlite3.Connection:
         _TURNS.give(turn)
         raise
     connection.turn = turn
+    connection.isolation_level = None  # transactions begin where SQLAlchemy begins them
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     return connection
 
 
 def create_engine(url: sa.URL) -> sa.Engine:
-    """The SQLAlchemy engine of a SQLite file (WAL mode) or a PostgreSQL database."""
-    if url.get_backend_name() == "sqlite":
-        path = str(url.database)
-        return sa.create_engine(
-            url, creator=lambda: _connect_sqlite(path), poolclass=sa.pool.NullPool
-        )
-    return sa.create_engine(url)
+    """The SQLAlchemy engine of a SQLite file (WAL mode) or a PostgreSQL database.
+
+    Changes of the schema are part of a transaction like any other, in both: Python's sqlite3 would
+    begin one only at the first change of a row, and leave half a migration behind when killed
+    (https://docs.sqlalchemy.org/en/20/dialects/sqlite.html, "Enabling Non-Legacy SQLite
+    Transactional Modes").
+    """
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url)
+    path = str(url.database)
+    engine = sa.create_engine(
+        url, creator=lambda: _connect_sqlite(path), poolclass=sa.pool.NullPool
+    )
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    return engine
 
 
 @contextmanager

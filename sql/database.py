@@ -103,6 +103,14 @@ class Database:
         with self.engine.connect() as connection:
             return manifest.find(connection, step, piece) == fingerprint
 
+    def forget(self, step: str, *pieces: str) -> None:
+        """Take back that the pieces are finished: to be called before what they are made of, or
+        into, is written. A piece that was killed half-way is then made again from any inputs, also
+        from those of the time before.
+        """
+        with self.engine.begin() as connection:
+            manifest.forget(connection, step, pieces)
+
     def mark_done(
         self,
         step: str,

@@ -3,6 +3,7 @@
 Heavy imports happen inside the functions, so that `related-pins --help` is quick.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,6 +26,17 @@ def opened(home: Path, db: str | None) -> "Database":
     database = open_database(db or home / "related_pins.db")
     database.upgrade()
     return database
+
+
+def clear_leftovers(home: Path) -> None:
+    """Deletes what killed processes of this machine were writing aside, `.<name>.<process id>`.
+
+    A file of a process that is still there stays.
+    """
+    for path in home.rglob(".*"):
+        process = path.suffix.removeprefix(".")
+        if process.isdigit() and path.is_file() and not _runs(int(process)):
+            path.unlink(missing_ok=True)
 
 
 def existing(home: Path, db: str | None) -> "Database":
@@ -50,3 +62,13 @@ def feature_versions(database: "Database") -> dict[str, str]:
     if not rows:
         raise ValueError("There are no features yet; run `related-pins features` first.")
     return {row["piece"]: row["feature_version"] for row in rows}
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True

@@ -78,7 +78,7 @@ def ingest(
     counts |= {f"{name}: forgotten": n for name, n in gone.items()}
     report("checking", steps, 2 * steps + 1)
     verdicts = check_all(inputs, datetime(date.year, date.month, date.day) + timedelta(days=1))
-    _forget(database, ["files"])
+    database.forget(STEP, "files")
     replaced = {}
     for number, (name, found) in enumerate(verdicts.items()):
         report(f"writing {name}", steps + 1 + number, 2 * steps + 1)
@@ -98,7 +98,7 @@ def _write(database: Database, name: str, verdicts: dict[str, Verdicts]) -> int:
     stamp = _content(kept)
     if database.is_done(STEP, f"{name}: rows", stamp):
         return 0
-    _forget(database, [f"{name}: rows"])
+    database.forget(STEP, f"{name}: rows")
     n_rows = database.replace(METADATA.tables[name], kept)
     _remember(database, {f"{name}: rows": (stamp, n_rows)})
     return n_rows
@@ -118,7 +118,7 @@ def _write_days(database: Database, name: str, kept: pa.Table, to_come: list[dat
     gone = [d for d in to_come if d not in stamps and f"{name}/{d}" in recorded]
     if not changed and not gone:
         return 0
-    _forget(database, [f"{name}/{d}" for d in changed + gone])
+    database.forget(STEP, *(f"{name}/{d}" for d in changed + gone))
     rows = pa.concat_tables([parts[d] for d in changed]) if changed else kept.slice(0, 0)
     database.replace(METADATA.tables[name], rows, date=changed + gone)
     _remember(database, {f"{name}/{d}": (stamps[d], len(parts[d])) for d in changed})
@@ -176,13 +176,6 @@ def _content(rows: pa.Table) -> str:
     sink = pa.BufferOutputStream()
     pyarrow.csv.write_csv(rows, sink)
     return hashlib.sha256(sink.getvalue()).hexdigest()[:16]
-
-
-def _forget(database: Database, pieces: list[str]) -> None:
-    with database.engine.begin() as connection:
-        connection.execute(
-            sa.delete(manifest).where(manifest.c.step == STEP, manifest.c.piece.in_(pieces))
-        )
 
 
 def _remember(database: Database, pieces: dict[str, tuple[str, int]]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -30,6 +31,12 @@ def find(connection: sa.Connection, step: str, piece: str) -> str | None:
         manifest.c.step == step, manifest.c.piece == piece
     )
     return connection.execute(query).scalar()
+
+
+def forget(connection: sa.Connection, step: str, pieces: Sequence[str]) -> None:
+    """Delete the manifest rows of pieces that are about to change."""
+    mine = manifest.c.step == step, manifest.c.piece.in_(pieces)
+    connection.execute(sa.delete(manifest).where(*mine))
 
 
 def record(connection: sa.Connection, **row: object) -> None:

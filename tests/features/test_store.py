@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from features.images import Image
 from features.projection import Projection
 from features.store import VisualStore
 from features.visuals import PinVisual
-from sql.database import Database
+from sql.database import Database, open_database
 from tests.features.visuals_for_tests import random_visual
 
 
@@ -121,6 +122,26 @@ def test_unreadable_images_are_told_apart_and_the_rest_goes_on(
     assert set(summary.unreadable) == {"pin1", "pin2", "lost"}
     assert "empty" in summary.unreadable["pin2"]
     assert set(store.read(list(photos))) == set(photos) - {"pin1", "pin2"}
+
+
+def test_an_unreadable_image_is_looked_at_once_and_moves_no_shard(
+    store: VisualStore, photos: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SHARD", 3)
+    hashes = {pin: hashlib.sha256(path.read_bytes()).hexdigest() for pin, path in photos.items()}
+    first = photos[min(hashes, key=hashes.__getitem__)]
+    first.write_bytes(first.read_bytes()[:40])
+    while hashlib.sha256(first.read_bytes()).hexdigest() > min(set(hashes.values())):
+        first.write_bytes(first.read_bytes() + b"0")
+    with pytest.raises(KeyboardInterrupt):
+        store.refresh(photos, Maker(stop_after=5))
+    killed = store.refresh(photos, Maker())
+    whole = VisualStore(open_database(tmp_path / "whole.db"), tmp_path / "whole", "v1")
+    whole.database.upgrade()
+    assert whole.refresh(photos, Maker()).unreadable == killed.unreadable != {}
+    monkeypatch.setattr(store_module, "describe_files", None)
+    assert store.refresh(photos, Maker()).unreadable == killed.unreadable
+    assert rows(store.database) == rows(whole.database)
 
 
 def test_another_version_can_share_what_it_does_not_change(

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import op
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -42,6 +43,23 @@ def test_migrated_and_created_tables_are_the_same(database: Database, tmp_path: 
     )
     for name in METADATA.tables:
         assert migrated[name] == expected[name]
+
+
+def test_a_migration_that_breaks_off_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = open_database(tmp_path / "broken.db")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(op, "create_index", stop)
+        with pytest.raises(KeyboardInterrupt):
+            broken.upgrade()
+    assert len(broken.read("SELECT name FROM sqlite_master")) == 0
+    broken.upgrade()
+    assert differences(broken) == []
 
 
 def test_upgrading_twice_changes_nothing(database: Database, tmp_path: Path) -> None:
