@@ -169,7 +169,7 @@ def test_a_failed_gate_publishes_nothing(home: Path, source: Path, tmp_path: Pat
     """The log has no row of the day after: its rows have collapsed."""
     mine = shutil.copytree(home, tmp_path / "home")
     database = open_database(mine / "related_pins.db")
-    published = ("rankings", "ranking_metrics", "models", "experiment_lift", "arm_daily_engagement")
+    published = ("rankings", "ranking_metrics", "experiment_lift", "arm_daily_engagement")
     before = {name: rows for name, rows in contents(database).items() if name in published}
     current = "SELECT feature_version FROM manifest WHERE step = 'feature_version' ORDER BY piece"
     versions = database.read(current)
