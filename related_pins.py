@@ -434,15 +434,17 @@ def features_prune(
     Example: related-pins features prune --dry-run
     """
     from features.prune import prunable, prune
+    from sql.lock import locked
 
-    database = opened(home, db)
-    found = prunable(database, home, feature_versions(database).values(), keep or ())
-    for old in found:
-        rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
-        size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
-        if not dry_run:
-            prune(database, old)
-        print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
+    with locked(home, db, "features prune") as database:
+        database.upgrade()
+        found = prunable(database, home, feature_versions(database).values(), keep or ())
+        for old in found:
+            rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
+            size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
+            if not dry_run:
+                prune(database, old)
+            print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
     if not found:
         print("Nothing to prune: every feature version is current or kept.")
 
@@ -615,15 +617,17 @@ def forget(
     from features.erasure import erase_files
     from sql.erasure import erase_rows, reclaim
     from sql.forgotten import remember
+    from sql.lock import locked
 
     if (pin is None) == (user is None):
         raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
     kind, id = ("pin", pin) if pin is not None else ("user", str(user))
-    database = opened(home, db)
-    remember(database, kind, id)
-    files = erase_files(database, home, kind, id)
-    rows = erase_rows(database, kind, id)
-    reclaim(database)
+    with locked(home, db, "forget") as database:
+        database.upgrade()
+        remember(database, kind, id)
+        files = erase_files(database, home, kind, id)
+        rows = erase_rows(database, kind, id)
+        reclaim(database)
     for name, n_rows in rows.items():
         print(f"{name:24} {n_rows:>10,} rows")
     for path in files:

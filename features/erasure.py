@@ -1,4 +1,6 @@
-"""Erasure of a pin or user from the files under home: visual shards, looks, pictures, reports."""
+"""Erasure of a pin or user from the files under home: shards, looks, images, pictures, reports,
+logs.
+"""
 
 import os
 from collections.abc import Callable, Iterable
@@ -7,17 +9,19 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from features.remote import RemoteImages
 from sql.database import Database
 from sql.erasure import mentions
-from sql.tables import manifest, pin_visuals
+from sql.tables import manifest, pin_visuals, pins
 
 
 def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path]:
     """Takes a pin or user out of the files under home; the files that were rewritten or removed.
 
     Of a pin: the vectors of every image content that no other pin has, in the shards of every
-    version and among the looks; its pictures; and every report, since reports show photos without
-    naming them. Of a user: the pictures and reports that name it. To be called while the pin's
+    version and among the looks; its remote image that was kept; its pictures; and every report,
+    since reports show photos without naming them. Of a user: the pictures and reports that name
+    it. Of both: the lines of logs that name them. To be called while the pin's
     rows are still there: they say which contents others hold. Files are rewritten aside and
     renamed, so that a killed call is simply made again.
     """
@@ -33,11 +37,35 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
         for looks in sorted((home / "looks").glob("*")):
             if _rewritten(looks, "key", lambda key: key.split(" ")[0] in kept):
                 changed.append(looks)
+        changed += _erase_remote(database, home, id)
+    changed += [log for log in _files(home / "logs") if _without_lines(log, id)]
     pictures = [p for p in _files(home / "pictures") if mentions(p.name, id)]
     reports = [p for p in _files(home / "reports") if kind == "pin" or mentions(_text(p), id)]
     for path in (*pictures, *reports):
         path.unlink()
     return [*changed, *pictures, *reports]
+
+
+def _erase_remote(database: Database, home: Path, pin: str) -> list[Path]:
+    with database.engine.connect() as connection:
+        image = connection.execute(sa.select(pins.c.image).where(pins.c.pin_id == pin)).scalar()
+        shared = sa.select(pins.c.pin_id).where(pins.c.image == image, pins.c.pin_id != pin)
+        others = connection.execute(shared).first()
+    if image is None or "://" not in image or others:
+        return []
+    return RemoteImages(home / "remote").forget(image)
+
+
+def _without_lines(path: Path, id: str) -> bool:
+    """Whether the text file had lines that name the id; it has them no more."""
+    lines = _text(path).splitlines(keepends=True)
+    kept = [line for line in lines if not mentions(line, id)]
+    if len(kept) == len(lines):
+        return False
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text("".join(kept))
+    aside.replace(path)
+    return True
 
 
 def _contents_of_others(database: Database, pin: str) -> frozenset[str]:

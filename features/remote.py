@@ -77,6 +77,14 @@ class RemoteImages:
             _write_kept(path, Kept(uri, content, found.etag, found.last_modified, today))
         return path
 
+    def forget(self, uri: str) -> list[Path]:
+        """Deletes what is kept of a URI; the files that were there."""
+        path = self._path(uri)
+        gone = [file for file in (path, *path.parent.glob(f"*{path.name}*")) if file.exists()]
+        for file in dict.fromkeys(gone):
+            file.unlink()
+        return list(dict.fromkeys(gone))
+
     def _path(self, uri: str) -> Path:
         name = hashlib.sha256(uri.encode(errors="surrogatepass")).hexdigest()
         return self.folder / name[:2] / name

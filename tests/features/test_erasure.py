@@ -3,12 +3,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from features.erasure import erase_files
+from features.remote import RemoteImages
 from features.shards import read_shard, write_shard
 from features.store import as_rows
 from sql.database import Database
-from sql.tables import pin_visuals
+from sql.tables import pin_visuals, pins
 from tests.features.visuals_for_tests import random_visual
 
 PLACES = {"p1": "aa", "p2": "bb", "p3": "bb", "p4": "cc"}  # p2 and p3 share an image
@@ -83,3 +85,30 @@ def test_doing_it_twice_is_doing_it_once(database: Database, home: Path) -> None
     before = contents(home)
     assert erase_files(database, home, "pin", "p1") == []
     assert contents(home) == before
+
+
+def test_a_remote_image_goes_with_its_last_pin(database: Database, home: Path) -> None:
+    uri, remote = "https://images.example/shoe.jpg", RemoteImages(home / "remote")
+    kept = remote._path(uri)
+    kept.parent.mkdir(parents=True)
+    for path in (kept, kept.with_suffix(".json")):
+        path.write_text(uri)
+    rows = [{"pin_id": pin, "image": uri} for pin in ("p1", "p9")]
+    database.append(pins, pa.Table.from_pylist(rows))
+    erase_files(database, home, "pin", "p1")
+    assert kept.exists()
+    with database.engine.begin() as connection:
+        connection.execute(sa.delete(pins).where(pins.c.pin_id == "p1"))
+    erase_files(database, home, "pin", "p9")
+    assert not [p for p in (home / "remote").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize(("kind", "id"), [("pin", "p1"), ("user", "u1")])
+def test_logs_lose_the_lines_that_name_it(
+    database: Database, home: Path, kind: str, id: str
+) -> None:
+    log = home / "logs" / "2026-11-15.jsonl"
+    log.parent.mkdir()
+    log.write_text(f'{{"event": "started"}}\n{{"error": "{id} is odd"}}\n{{"of": "{id}2"}}\n')
+    assert log in erase_files(database, home, kind, id)
+    assert log.read_text() == f'{{"event": "started"}}\n{{"of": "{id}2"}}\n'
