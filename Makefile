@@ -3,7 +3,7 @@ BIN := .venv/bin
 DATE := 2026-11-15
 export RELATED_PINS_HOME ?= demo/home
 
-.PHONY: demo test lint bench calibration report clean
+.PHONY: demo test lint kill bench calibration report clean
 
 demo: demo/sample/pins.parquet  ## a simulated sample through the whole daily job
 	$(BIN)/related-pins daily --source demo/sample --date $(DATE)
@@ -22,6 +22,9 @@ lint: .venv/dev  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+kill: .venv/dev  ## the daily job killed at 50 random moments, and what is left compared
+	$(BIN)/python -m tests.kill_harness --kills 50
 
 bench: .venv/dev  ## speed, as ratios against what one would otherwise write
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -76,8 +76,12 @@ def _connect_sqlite(path: str) -> sqlite3.Connection:
         raise
     connection.turn = turn
     connection.isolation_level = None  # transactions begin where SQLAlchemy begins them
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()  # gives the turn back
+        raise
     return connection
 
 
@@ -95,8 +99,13 @@ def create_engine(url: sa.URL) -> sa.Engine:
     engine = sa.create_engine(
         url, creator=lambda: _connect_sqlite(path), poolclass=sa.pool.NullPool
     )
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN"))
+    sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _begin(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN")
 
 
 @contextmanager

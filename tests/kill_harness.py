@@ -215,24 +215,27 @@ def schedule(kills: int, rng: np.random.Generator) -> Iterator[list[str]]:
         yield sorted(part, key=order.index)
 
 
+def undisturbed(folder: Path, server: str | None = None) -> tuple[State, dict[str, float]]:
+    """What a job leaves that nobody kills, and the seconds of its steps; writes the sample first.
+
+    The database is SQLite, or one on a PostgreSQL server.
+    """
+    write_sample(folder / "sample", pins=100, requests=1_000, users=200, crops=150)
+    place = place_of(folder, "reference", server)
+    heard = run_job(place)
+    return state(place.database, place.home), durations(heard)
+
+
 def harness(folder: Path, kills: int, seed: int, server: str | None = None) -> Outcome:
-    """What became of that many kills, under `folder`; on SQLite, or on a PostgreSQL server."""
-    source, rng, outcome = folder / "sample", np.random.default_rng(seed), Outcome()
-    write_sample(source, pins=100, requests=1_000, users=200, crops=150)
-    whole = place_of(folder, "reference", server)
-    heard = run_job(whole)
-    reference, seconds = state(whole.database, whole.home), durations(heard)
-    number = 0
-    while outcome.kills < kills and number < 3 * kills:
+    """What became of at least that many kills, under `folder`."""
+    rng, outcome = np.random.default_rng(seed), Outcome()
+    reference, seconds = undisturbed(folder, server)
+    while outcome.kills < kills:
         for targets in schedule(kills - outcome.kills, rng):
-            number += 1
-            fill(
-                place_of(folder, f"home{number}", server), targets, seconds, reference, rng, outcome
-            )
-            print(
-                f"home {number}: {outcome.kills} kills, {len(outcome.problems)} problems",
-                flush=True,
-            )
+            place = place_of(folder, f"home{outcome.homes + 1}", server)
+            fill(place, targets, seconds, reference, rng, outcome)
+            done = f"{outcome.kills} kills, {len(outcome.problems)} problems"
+            print(f"home {outcome.homes}: {done}", flush=True)
     return outcome
 
 
