@@ -38,6 +38,7 @@ PLAN: tuple[tuple[str, str, tuple[int, ...], float], ...] = (
     ("live", "no lift", (8_000,), 4.0),
     ("live", "position-based", (8_000,), 2.0),
     ("live", "40 users", (2_000,), 2.0),
+    ("live", "40 equal users", (2_000,), 2.0),
     ("live", "very unequal users", (8_000,), 2.0),
     ("live", "rare actions", (8_000,), 2.0),
     ("live", "cascade", (8_000,), 2.0),

@@ -39,8 +39,8 @@ def _ratios_in_words(rows: pd.DataFrame) -> str:
     threshold = float(norm.isf(ALARM / 2))
     enough = ((threshold + float(norm.ppf(0.99))) / (2 * 0.005)) ** 2
     return (
-        f"Of {n:,} requests drawn one by one, {half} is caught {fires[right, half]:.0%} of the "
-        f"time and {whole} {fires[right, whole]:.0%}: {half} lies {2 * 0.005 * sqrt(n):.1f} "
+        f"Of {n:,} requests drawn one by one, {half} is caught {fires[right, half]:.1%} of the "
+        f"time and {whole} {fires[right, whole]:.1%}: {half} lies {2 * 0.005 * sqrt(n):.1f} "
         f"standard errors from an even split, and the threshold is {threshold:.1f}; to catch it 99 "
         f"times in 100 takes {enough:,.0f} requests. Where users were drawn, count users: counted "
         f"by request, an honest split fires {fires[wrong, even]:.0%} of the time, since a user's "
@@ -116,7 +116,7 @@ random order, and believes in the position-based model.
         ["test", *(f"{n:,} requests" for n in sizes), "requests for 80 %"],
         [
             [name, *(f"{line[n]:.0%}" for n in sizes),
-             f"{needed[name]:,.0f}" if isfinite(needed[name]) else "more"]
+             f"{needed[name]:,.0f}" if isfinite(needed[name]) else f"over {sizes[-1]:,}"]
             for name, line in powers.items()
         ],
     )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
+from experiments.estimators.support import MIN_EFFECTIVE
 from experiments.proof import calibration_live as live
 from experiments.proof import markdown
 from experiments.proof.conditions import CONDITIONS
@@ -21,6 +22,7 @@ DIFFERENT = {
     "sharp logging": "the log is not in random order: Plackett-Luce over the control's scores, "
     "sharpness 2, exact propensities",
     "40 users": "50 requests a user, so 40 users in 2,000 requests",
+    "40 equal users": "the same, but all come equally often",
     "very unequal users": "standard deviation of log activity 2, of taste 0.8 (else 1 and 0.5)",
     "rare actions": "about 5 actions per 100 requests (else about 50)",
     "novelty": "90 % of what the object adds wears off, half of that every 1.5 days, over 8 days",
@@ -35,7 +37,7 @@ def page(found: pd.DataFrame, how: str) -> str:
         _missed(found), _errors(found), live.sample_ratios(found), live.families(found),
         live.peeking(found), live.sensitivity(found),
     )  # fmt: skip
-    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+    return "\n\n".join("\n".join(part).strip() for part in parts) + "\n"
 
 
 def _top(how: str) -> Iterator[str]:
@@ -79,7 +81,7 @@ def _in_short(found: pd.DataFrame) -> Iterator[str]:
         )
     biased = {world: _biased(some) for (world,), some in groups(_of_errors(found), "world")}
     for world, names in biased.items():
-        yield f"- Biased with much data, {world}: {', '.join(names) or 'none'}."
+        yield f"- Biased with much data, {world}: {'; '.join(names) or 'none'}."
 
 
 def _of_errors(found: pd.DataFrame) -> pd.DataFrame:
@@ -136,12 +138,12 @@ chance. width: of the interval in points, median in position-based worlds.
 
 def _values(found: pd.DataFrame) -> Iterator[str]:
     rows = found[(found["study"] == "intervals") & (found["quantity"] == "value")]
-    yield """## Coverage of 95 % intervals of actions per request, offline
+    yield f"""## Coverage of 95 % intervals of actions per request, offline
 
 The treatment's value by the estimators of one row per candidate (`actions.py`) and of whole pages
 (`pages.py`), in %. Aim and bold as above. effective: effective sample size, median in
-position-based worlds; intervals that rest on less than some hundred equally weighted rows are not
-to be believed. independent_ips is the same number as ips here.
+position-based worlds; `support.require` refuses logs worth fewer than {MIN_EFFECTIVE:,.0f} rows.
+independent_ips is the same number as ips here.
 """
     yield _coverage_table(
         rows, "effective", lambda some: f"{some['effective_sample_size'].median():,.0f}"
@@ -150,10 +152,9 @@ to be believed. independent_ips is the same number as ips here.
 
 def _coverage_table(rows: pd.DataFrame, extra: str, of_plain: Callable[[pd.DataFrame], str]) -> str:
     """One line per estimator, one column per world, and a last one about position-based worlds."""
-    worlds = list(dict.fromkeys(rows["world"]))
-    counts = [
-        f"{some['seed'].nunique():,} × {markdown.sizes(some)}" for _, some in groups(rows, "world")
-    ]
+    worlds = [world for world in CONDITIONS if (rows["world"] == world).any()]
+    by_world = {world: rows[rows["world"] == world] for world in worlds}
+    counts = [f"{s['seed'].nunique():,} × {markdown.sizes(s)}" for s in by_world.values()]
     lines = [["*worlds × requests*", *counts, ""]]
     for (name,), some in groups(rows, "estimator"):
         cells = {world: _cell(coverage(part)) for (world,), part in groups(some, "world")}
@@ -184,6 +185,20 @@ def _missed(found: pd.DataFrame) -> Iterator[str]:
             )  # fmt: skip
     head = ["estimator", "world", "of", "covered", "too low", "too high"]
     yield markdown.table(head, lines) if lines else "None."
+    yield _WHY
+
+
+_WHY = """
+Why they can miss:
+- Few users carry most requests (40 users, very unequal users): what an interval counts on is users,
+  and a handful of heavy ones with tastes of their own is too few for it. With as few users who
+  come equally often it holds (40 equal users, above); CUPED takes out much of what they differ in.
+- Actions depend on the pins above (cascade, cannibalisation): the interval lies around the wrong
+  value. reward_interaction_ips has no such bias (next section), but is noisy.
+- Few rows carry all the weight (standard_ips and reward_interaction_ips, all the more with rare
+  actions): where chance leaves them few actions, both the value and its spread look too small.
+- direct_method: its interval is that of the mean over contexts, the reward model taken as given, so
+  it leaves out nearly all of the error."""
 
 
 def _errors(found: pd.DataFrame) -> Iterator[str]:
@@ -214,6 +229,6 @@ So biases of opposite sign in different worlds count, and the bias shown, their 
         of_value = [name for name in by_name if "/" not in name]
         best = min(of_value, key=lambda name: by_name[name][-1].rmse)
         yield (
-            f"\nAt {log_sizes[-1]:,} requests, biased: {', '.join(biased) or 'none'}. "
+            f"\nAt {log_sizes[-1]:,} requests, biased: {'; '.join(biased) or 'none'}. "
             f"Smallest RMSE of the value: {best}, {by_name[best][-1].rmse:.1%}.\n"
         )

@@ -42,6 +42,7 @@ CONDITIONS = {
     "no lift": Condition(Settings(mirrored=True)),
     "large lift": Condition(Settings(object_effect=0.2, boost=0.2)),
     "40 users": Condition(requests_per_user=50.0),
+    "40 equal users": Condition(Settings(activity=0.0), requests_per_user=50.0),
     "very unequal users": Condition(Settings(activity=2.0, taste=0.8)),
     "rare actions": Condition(Settings(base=(0.003, 0.03), object_effect=0.01, noise=0.008)),
     "novelty": Condition(Settings(n_days=8, novelty=0.9, half_life=1.5)),

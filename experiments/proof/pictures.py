@@ -35,7 +35,7 @@ def errors_plot(found: pd.DataFrame) -> Figure:
             )  # fmt: skip
         axes.set_title(world, loc="left", fontsize=10, weight="bold", color=COLOURS["ink"])
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter("{x:g} %")
+        axes.set_yticks([1, 2, 5, 10, 20, 50], [f"{tick} %" for tick in (1, 2, 5, 10, 20, 50)])
         _plain(axes, rows["n_requests"])
     for axes in panels[:, 0]:
         axes.set_ylabel("RMSE, % of the truth", fontsize=FONT_SIZE, color=COLOURS["muted"])
@@ -57,7 +57,8 @@ def power_plot(found: pd.DataFrame) -> Figure:
     powers = power(found)
     for number, (name, line) in enumerate(powers.items()):
         needed = requests_for_power(line)
-        label = f"{name}: {needed:,.0f}" if np.isfinite(needed) else f"{name}: more"
+        most = f"over {max(line.index):,}"
+        label = f"{name}: {needed:,.0f}" if np.isfinite(needed) else f"{name}: {most}"
         _line(axes, number, label, line.to_dict())
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
