@@ -237,7 +237,7 @@ def test_a_database_from_before_is_migrated_with_its_rows(server: Database, tmp_
     fill(server, tmp_path)
     server.append(pair_interest, interest(3, "v1", DAY))
     before = all_rows(server)
-    migrate(server, "0004")
+    migrate(server, "0006")
     assert tables_below(server, "impressions") == {}
     assert all_rows(server) == before
     indexes = sa.inspect(server.engine).get_indexes("impressions")
