@@ -21,8 +21,25 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from features.options import (
+    AsJson,
+    Day,
+    DetectorName,
+    EmbedderName,
+    Holdout,
+    LastSource,
+    Pooling,
+    ProjectionName,
+    Source,
+    bars,
+    last_source,
+    visual_extractor,
+)
+from features.pin_commands import crops_app, detect, features_app, forget
+from sql.commands import app as sql_app
+from sql.commands import status
 from sql.errors import in_one_line, sentence
-from sql.home import HOME, Db, Home, clear_leftovers, existing, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, feature_versions, opened
 from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
@@ -33,28 +50,12 @@ if TYPE_CHECKING:
     from sql.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-features_app = typer.Typer(invoke_without_command=True)
-sql_app = typer.Typer(no_args_is_help=True, help="The database: upgrade, describe, query, grant.")
 app.add_typer(features_app, name="features")
 app.add_typer(sql_app, name="sql")
 app.add_typer(detector_app, name="detector")
 app.add_typer(experiment_app, name="experiment")
-crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: label, heat.")
 app.add_typer(crops_app, name="crops")
 
-_SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
-_DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
-_POOLING_HELP = "roi_align: pool the detector's own features; crop: embed the pixels of each box."
-_PROJECTION_HELP = "bundled (where it fits), none, or a file of `related-pins features learn`."
-Source = Annotated[Path, typer.Option(help=_SOURCE_HELP)]
-LastSource = Annotated[Path | None, typer.Option(help=_SOURCE_HELP + " [default: the last one]")]
-Day = Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")]
-Holdout = Annotated[int, typer.Option(min=1, help="Held-out days, up to and including the date.")]
-DetectorName = Annotated[str, typer.Option(help=_DETECTOR_HELP)]
-EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained timm model.")]
-Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
-ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 _SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
 SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
 
@@ -248,25 +249,6 @@ def report_step(job: Job, source: Path) -> dict[str, Any]:
     return {"report": str(path)}
 
 
-def visual_extractor(
-    detector: str, embedder: str, pooling: str, projection: str = "bundled"
-) -> "VisualExtractor":
-    from features.detector import load_detector
-    from features.embedding import Embedder
-    from features.projection import load_projection
-    from features.visuals import VisualExtractor, VisualSettings
-
-    plain = VisualExtractor(
-        load_detector(detector), Embedder(embedder), VisualSettings(pooling=pooling)
-    )
-    if projection == "none":
-        return plain
-    learned = load_projection() if projection == "bundled" else load_projection(Path(projection))
-    if projection == "bundled" and learned.learned_on != plain.features:
-        return plain
-    return VisualExtractor(plain.detector, plain.embedder, plain.settings, learned)
-
-
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -364,91 +346,6 @@ def features(
         summary |= features_step(job, last_source(job.database, source), extractor)
 
 
-@features_app.command("one")
-def features_one(
-    query: str, candidate: str, source: LastSource = None, home: Home = HOME, db: Db = None,
-    picture: Annotated[Path | None, typer.Option(help="Where to save the picture.")] = None,
-    as_json: AsJson = False,
-) -> None:  # fmt: skip
-    """Every feature of one pair with its meaning, and a picture of both pins with their boxes.
-
-    Example: related-pins features one s0003 p12485
-    """
-    from features.one import pair_row, save_picture
-    from sql.columns import PAIR_FEATURES, PAIR_INTEREST
-
-    database = opened(home, db)
-    version = feature_versions(database)["detected"]
-    found = pair_row(database, version, query, candidate)
-    path = picture or home / "pictures" / f"{query}-{candidate}.png"
-    save_picture(database, version, last_source(database, source), (query, candidate), path)
-    if as_json:
-        print(json.dumps(found | {"picture": str(path)}, indent=1, default=str))
-        return
-    for name, meaning in (PAIR_FEATURES | PAIR_INTEREST).items():
-        value = "" if found.get(name) is None else f"{found[name]:.4f}"
-        print(f"{name:32} {value:>9}  {meaning}")
-    print(f"\nPicture: {path}")
-
-
-@features_app.command("learn")
-def features_learn(
-    out: Annotated[Path, typer.Argument(help="File to write (.safetensors).")],
-    date: Day, home: Home = HOME, db: Db = None, detector: DetectorName = "bundled",
-    embedder: EmbedderName = "lite0", pooling: Pooling = "roi_align",
-    pins: Annotated[Path | None, typer.Option(help="Text file of the pins to learn from.")] = None,
-) -> None:  # fmt: skip
-    """Learn the projection of objects from the catalogue and from saves before a day.
-
-    Learns from the visuals of `related-pins features --projection none`.
-
-    Example: related-pins features learn projection.safetensors --date 2026-11-12
-    """
-    from features.co_engagement import objects_of
-    from features.learning import LearningRecipe, learn_projection
-    from features.projection import save_projection
-    from features.store import VisualStore
-
-    database, recipe = opened(home, db), LearningRecipe()
-    extractor = visual_extractor(detector, embedder, pooling, "none")
-    store = VisualStore(database, home, extractor.feature_version)
-    named = set(pins.read_text().split()) if pins else None
-    objects = objects_of(database, store, date.date(), named)
-    with bars() as progress:
-        learned = learn_projection(objects, extractor.features, recipe, progress)
-    save_projection(learned, out, asdict(recipe) | {"before": str(date.date())})
-    print(
-        f"Learned from {len(objects.categories):,} objects and {len(objects.pairs):,} pairs: {out}"
-    )
-    print(f"Next: related-pins features --date {date.date()} --projection {out}")
-
-
-@features_app.command("prune")
-def features_prune(
-    keep: Annotated[list[str] | None, typer.Option(help="Version to keep; again for more.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
-    home: Home = HOME, db: Db = None,
-) -> None:  # fmt: skip
-    """Drop the rows and shards of feature versions that are not current.
-
-    Example: related-pins features prune --dry-run
-    """
-    from features.prune import prunable, prune
-    from sql.lock import locked
-
-    with locked(home, db, "features prune") as database:
-        database.upgrade()
-        found = prunable(database, home, feature_versions(database).values(), keep or ())
-        for old in found:
-            rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
-            size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
-            if not dry_run:
-                prune(database, old)
-            print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
-    if not found:
-        print("Nothing to prune: every feature version is current or kept.")
-
-
 @app.command()
 def rank(
     date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
@@ -516,31 +413,6 @@ def sample(
     print(f"Next: related-pins daily --source {directory} --date 2026-11-15")
 
 
-@app.command()
-def detect(
-    path: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
-    json_file: Annotated[Path, typer.Option("--json", help="File to write.")],
-    min_score: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
-    draw: Annotated[Path | None, typer.Option(help="Folder for pictures with boxes.")] = None,
-    detector: DetectorName = "bundled",
-    home: Home = HOME,
-    db: Db = None,
-) -> None:
-    """Boxes, categories and scores of the objects in any image.
-
-    Example: related-pins detect photos --json objects.json --draw pictures
-    """
-    from features.detection import detect_files
-
-    with bars() as progress:
-        found = detect_files(path, detector, min_score, draw, progress)
-    json_file.write_text(json.dumps([asdict(image) for image in found.images], indent=1) + "\n")
-    objects = sum(len(image.objects) for image in found.images)
-    print(f"{objects:,} objects in {len(found.images):,} images: {json_file}")
-    for name, reason in found.unreadable.items():
-        print(f"set aside: {name}: {reason}", file=sys.stderr)
-
-
 @crops_app.command("label")
 def crops_label(
     date: Day, source: LastSource = None, home: Home = HOME, db: Db = None,
@@ -567,120 +439,9 @@ def crops_label(
         summary |= {"crops_set_aside": dict(made.set_aside), "coco": coco and str(coco)}
 
 
-@crops_app.command("heat")
-def crops_heat(
-    pin: str, source: LastSource = None, home: Home = HOME, db: Db = None,
-    picture: Annotated[Path | None, typer.Option(help="Where to save the picture.")] = None,
-) -> None:  # fmt: skip
-    """A picture of where people cropped a pin, with its weak objects.
-
-    Example: related-pins crops heat s0015 --picture heat.png
-    """
-    from features.heat import save_heat
-
-    database = existing(home, db)
-    path = picture or home / "pictures" / f"{pin}-crops.png"
-    users, objects = save_heat(database, last_source(database, source), pin, path)
-    print(f"{users:,} users cropped {pin}; {objects} weak objects. Picture: {path}")
-    print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
-
-
-@app.command()
-def status(
-    home: Home = HOME, db: Db = None, as_json: AsJson = False,
-    metrics: Annotated[bool, typer.Option("--metrics", help="Print Prometheus metrics.")] = False,
-) -> None:  # fmt: skip
-    """Last runs, rows, feature versions, disk, and what the next daily run will do; writes nothing.
-
-    Example: related-pins status --json
-    """
-    from sql import status_text
-    from sql.status import status as state_of
-
-    found = state_of(home, existing(home, db))
-    if metrics:
-        print(masked(status_text.as_metrics(found), db), end="")
-    else:
-        print(masked(status_text.as_json(found) if as_json else status_text.as_text(found), db))
-
-
-@app.command()
-def forget(
-    pin: Annotated[str | None, typer.Option(help="Pin to erase.")] = None,
-    user: Annotated[str | None, typer.Option(help="User to erase.")] = None,
-    home: Home = HOME, db: Db = None,
-) -> None:  # fmt: skip
-    """Erase a pin or a user from all tables and files, and keep it from coming back.
-
-    Example: related-pins forget --user u00042
-    """
-    from features.erasure import erase_files
-    from sql.erasure import erase_rows, reclaim
-    from sql.forgotten import remember
-    from sql.lock import locked
-
-    if (pin is None) == (user is None):
-        raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
-    kind, id = ("pin", pin) if pin is not None else ("user", str(user))
-    with locked(home, db, "forget") as database:
-        database.upgrade()
-        remember(database, kind, id)
-        files = erase_files(database, home, kind, id)
-        rows = erase_rows(database, kind, id)
-        reclaim(database)
-    for name, n_rows in rows.items():
-        print(f"{name:24} {n_rows:>10,} rows")
-    for path in files:
-        print(f"{'rewritten' if path.exists() else 'removed':24} {path}")
-    days = sorted({path.parent.name for path in files if path.is_relative_to(home / "reports")})
-    for day in days:
-        print(f"Next: related-pins report --date {day}")
-
-
-@sql_app.command()
-def upgrade(home: Home = HOME, db: Db = None) -> None:
-    """Create or migrate the tables and views. Example: related-pins sql upgrade"""
-    print(masked(f"Up to date: {opened(home, db).engine.url.render_as_string()}", db))
-
-
-@sql_app.command()
-def describe(home: Home = HOME, db: Db = None) -> None:
-    """Every table and column with its meaning. Example: related-pins sql describe"""
-    from sql.dictionary import data_dictionary_markdown
-
-    print(data_dictionary_markdown())
-
-
-@sql_app.command("query")
-def sql_query(
-    query: Annotated[str, typer.Argument(help="One SELECT; nothing can be changed.")],
-    home: Home = HOME, db: Db = None,
-    format: Annotated[str, typer.Option(help="table, csv (with a header line) or json")] = "table",
-) -> None:  # fmt: skip
-    """Run a read-only query.
-
-    Example: related-pins sql query "SELECT arm, lift FROM experiment_lift" --format csv
-    """
-    from sql.query import query as run_query
-
-    print(run_query(existing(home, db), query, format), end="")
-
-
-@sql_app.command("grant")
-def sql_grant(
-    role: Annotated[str, typer.Argument(help="Role of PostgreSQL; made where it is missing.")],
-    home: Home = HOME, db: Db = None,
-) -> None:  # fmt: skip
-    """Let a role of analysts read every table and view, and change nothing (PostgreSQL).
-
-    Example: related-pins sql grant analysts --db postgresql://related_pins@db/pins
-    """
-    from sql.grants import grant_reading
-
-    made = grant_reading(existing(home, db), role)
-    print(f"{role} may read every table and view, and change nothing.")
-    if made:
-        print(f"Next: set its password in psql: \\password {role}")
+app.command()(detect)
+app.command()(forget)
+app.command()(status)
 
 
 # --- around every command --------------------------------------------------------------------
@@ -715,12 +476,6 @@ def started(
     print(masked(summary_text(database, command, day, home, summary), db))
 
 
-def last_source(database: "Database", source: Path | None) -> Path:
-    from sql.runs import last_summary
-
-    return source or Path(str(last_summary(database, "source")))
-
-
 def code_version() -> str:
     try:
         return version("related-pins")
@@ -732,27 +487,6 @@ def peak_gb() -> float:
     import resource
 
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-
-
-@contextmanager
-def bars() -> Iterator["Progress"]:
-    """Progress bars with time left, one per step, on stderr."""
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        rich.TextColumn("{task.description:18}"), rich.BarColumn(), rich.MofNCompleteColumn(),
-        rich.TimeElapsedColumn(), rich.TextColumn("left"), rich.TimeRemainingColumn(),
-    )  # fmt: skip
-    with rich.Progress(*columns, console=Console(stderr=True)) as shown:
-        tasks: dict[str, rich.TaskID] = {}
-
-        def progress(step: str, done: int, total: int) -> None:
-            if step not in tasks:
-                tasks[step] = shown.add_task(step, total=total)
-            shown.update(tasks[step], completed=done, total=total)
-
-        yield progress
 
 
 def main() -> None:
