@@ -1,5 +1,6 @@
 """From the held-out requests to lifts, days and checks: what an experiment computes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -29,6 +30,7 @@ from sql.tables import ACTIONS
 
 ITEM_POSITION = "snips_item_position"
 ARM_PAGE = "arm_page"
+MIN_EFFECTIVE = 100  # impressions; an estimate that rests on fewer is refused
 METRICS_OF = {POSITION_BASED: ACTIONS, ITEM_POSITION: ACTIONS, ARM_PAGE: HEALTH}
 
 Rows = list[dict[str, Any]]
@@ -39,7 +41,8 @@ Estimates = Mapping[tuple[str, str], Replicates]
 def analyse(held_out: HeldOut, theta: Reals, plan: Plan) -> tuple[Rows, Rows, list[Check]]:
     """Returns (rows of lifts, rows of days, checks); theta (R, K): examination of each request.
 
-    Lifts: one row per arm, metric, segment and estimator; days: one per arm, day and metric.
+    Lifts: one row per arm, metric, segment and estimator; days: one per arm, day and metric. A lift
+    without support, its weights worth under MIN_EFFECTIVE impressions, is not given: NaN.
     """
     lifts: Rows = []
     found: list[Check] = []
@@ -84,12 +87,14 @@ def _lift_rows(
         errors = lift_standard_errors(sums[arm, estimator], sums[control, estimator])
         lifts = lift(treatment, estimates[control, estimator])
         for metric, found, error in zip(METRICS_OF[estimator], lifts, errors, strict=True):
-            values = asdict(found)
+            values = asdict(found) | {"standard_error": float(error)}
             values["ci_low"], values["ci_high"] = values.pop("low"), values.pop("high")
+            if size < MIN_EFFECTIVE:
+                values = dict.fromkeys(values, math.nan)
             rows.append({
                 "arm": arm, "metric": metric, "segment": segment, "estimator": estimator,
                 "n_requests": sample.n_requests, "n_users": sample.n_users,
-                "effective_sample_size": size, "standard_error": float(error), **values,
+                "effective_sample_size": size, **values,
             })  # fmt: skip
     return rows
 

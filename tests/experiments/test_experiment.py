@@ -288,3 +288,16 @@ def test_a_robot_is_left_out_and_counted(filled: Database) -> None:
     assert found["detail"].startswith("1 users opened more pages")
     assert found["value"] == pytest.approx(301 / (301 + before["n_requests"].max()))
     assert not found["passed"]
+
+
+def test_an_estimate_without_support_is_refused(filled: Database) -> None:
+    kept = filled.read("SELECT * FROM requests").to_pandas()
+    few = kept[(kept["policy"] == "random") & (kept["date"] > date(2026, 11, 4))].iloc[120:]
+    write(filled, "requests", kept.drop(few.index))
+    run(filled)
+    found = lifts(filled, segment="all", metric="save", arm="targeted").set_index("estimator")
+    sizes = found["effective_sample_size"]
+    assert sizes["snips_item_position"] < 100 <= sizes[ESTIMATOR]
+    values = ["control", "treatment", "lift", "ci_low", "ci_high", "p_value", "standard_error"]
+    assert found.loc["snips_item_position", values].isna().all()
+    assert found.loc[ESTIMATOR, values].notna().all()
