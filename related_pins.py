@@ -241,7 +241,7 @@ def experiment_step(job: Job) -> dict[str, Any]:
 
 @logged_step
 def report_step(job: Job, source: Path) -> dict[str, Any]:
-    from experiments.report import write_report
+    from experiments.report.page import write_report
 
     job.progress("report", 0, 1)
     path = write_report(job.database, source, job.home, job.day, job.holdout_days)

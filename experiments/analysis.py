@@ -89,7 +89,7 @@ def _lift_rows(
         for metric, found, error in zip(METRICS_OF[estimator], lifts, errors, strict=True):
             values = asdict(found) | {"standard_error": float(error)}
             values["ci_low"], values["ci_high"] = values.pop("low"), values.pop("high")
-            if size < MIN_EFFECTIVE:
+            if estimator != ARM_PAGE and size < MIN_EFFECTIVE:
                 values = dict.fromkeys(values, math.nan)
             rows.append({
                 "arm": arm, "metric": metric, "segment": segment, "estimator": estimator,

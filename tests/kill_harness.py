@@ -45,7 +45,7 @@ END = "end"
 KEPT = ("whole_image", "targeted", "oracle", "whole_image_aa")
 WORKERS = mp.get_context("forkserver")
 WORKERS.set_forkserver_preload(["tests.kill_harness", "tests.quick_visuals", "related_pins",
-                                "experiments.experiment", "experiments.report",
+                                "experiments.experiment", "experiments.report.page",
                                 "experiments.summary", "ranking.ranking", "features.daily",
                                 "alembic.command"])  # fmt: skip
 

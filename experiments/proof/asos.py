@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from scipy.stats import chisquare, ttest_ind_from_stats
 
 from experiments.estimators.rankings import Reals
-from experiments.plots import COLOURS, FONT_SIZE, save_png
+from experiments.report.plots import COLOURS, FONT_SIZE, save_png
 from experiments.statistics.comparison import means
 from experiments.statistics.corrections import benjamini_hochberg, holm
 from experiments.statistics.moments import Moments

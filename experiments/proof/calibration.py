@@ -15,11 +15,11 @@ import typer
 from rich import progress as rich
 from rich.console import Console
 
-from experiments.plots import save_png
 from experiments.proof.calibration_page import page
 from experiments.proof.conditions import Task
 from experiments.proof.pictures import errors_plot, power_plot
 from experiments.proof.studies import run
+from experiments.report.plots import save_png
 
 PLAN: tuple[tuple[str, str, tuple[int, ...], float], ...] = (
     # study, world, requests of a log, drawn worlds as a multiple of --worlds

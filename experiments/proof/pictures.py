@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.plots import COLOURS, FONT_SIZE, MARKERS
 from experiments.proof.measures import POWER, error, power, requests_for_power
+from experiments.report.plots import COLOURS, FONT_SIZE, MARKERS
 
 DRAWN = (
     "snips_position_based", "snips_item_position", "snips", "doubly_robust", "direct_method",

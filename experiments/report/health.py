@@ -3,10 +3,10 @@
 import datetime as dt
 
 from experiments.analysis import ARM_PAGE
-from experiments.answer import ask
 from experiments.arms import AA, CONTROL
-from experiments.figures import Grid, arm_order, estimate_of, label_of
 from experiments.metrics import HEALTH, METRICS
+from experiments.report.answer import ask
+from experiments.report.figures import Grid, arm_order, estimate_of, label_of, number_of
 from experiments.wording import per_request
 from sql.database import Database
 
@@ -32,7 +32,7 @@ def health_grid(database: Database, date: dt.date) -> Grid:
     rows = tuple((label_of(arm), 0, tuple(cells.get((arm, m)) for m in HEALTH)) for arm in arms)
     control = {row["metric"]: row["control"] for row in answer.rows}
     note = "; ".join(
-        f"{METRICS[m].title.lower()} of {CONTROL}: {per_request(control[m])}"
+        f"{METRICS[m].title.lower()} of {CONTROL}: {per_request(number_of(control[m]))}"
         for m in HEALTH if m in control
     )  # fmt: skip
     titles = tuple(METRICS[metric].title for metric in HEALTH)
@@ -44,8 +44,8 @@ def traffic_grid(database: Database, date: dt.date) -> Grid:
     answer = ask(database, _TRAFFIC, date=date)
     policies = tuple(dict.fromkeys(row["policy"] for row in answer.rows))
     cells = {
-        (row["metric"], row["policy"]): f"{per_request(row['value'])} "
-        f"[{per_request(row['ci_low'])}, {per_request(row['ci_high'])}]"
+        (row["metric"], row["policy"]): f"{per_request(number_of(row['value']))} "
+        f"[{per_request(number_of(row['ci_low']))}, {per_request(number_of(row['ci_high']))}]"
         for row in answer.rows
     }
     rows = tuple(

@@ -5,9 +5,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.answer import Answer, Row, ask
 from experiments.arms import AA, ABLATIONS, CONTROL, PRIMARY
-from experiments.figures import (
+from experiments.report.answer import Answer, Row, ask
+from experiments.report.figures import (
     METRICS,
     Estimate,
     Grid,

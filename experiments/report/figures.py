@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.answer import Answer, Row
 from experiments.arms import AA, ARMS, CONTROL
-from experiments.plots import Interval, forest, svg
+from experiments.report.answer import Answer, Row
+from experiments.report.plots import Interval, forest, svg
 from experiments.verdict import GUARDRAIL, LEVEL
 from experiments.wording import percent, reading, short
 

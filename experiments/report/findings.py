@@ -3,9 +3,9 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from experiments.answer import Answer, Row, ask
 from experiments.arms import AA, ABLATIONS, CONTROL, PRIMARY
-from experiments.figures import (
+from experiments.report.answer import Answer, Row, ask
+from experiments.report.figures import (
     METRICS,
     Estimate,
     Grid,
@@ -16,7 +16,7 @@ from experiments.figures import (
     label_of,
     number_of,
 )
-from experiments.plots import daily, svg
+from experiments.report.plots import daily, svg
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict
 from experiments.wording import number, percent
 from sql.database import Database

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments.pictures import (
+from experiments.report.pictures import (
     LARGE,
     MEDIUM,
     SMALL,

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from experiments.plots import COLOURS, Interval, daily, forest, orders, overview, save_png, svg
+from experiments.report.plots import (
+    COLOURS,
+    Interval,
+    daily,
+    forest,
+    orders,
+    overview,
+    save_png,
+    svg,
+)
 
 ROWS = [
     Interval("loses", -0.04, -0.06, -0.02, "worse"),

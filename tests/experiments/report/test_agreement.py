@@ -6,13 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from experiments.agreement import agreement_answer, agreement_figures, disagreement, metrics_grid
-from experiments.answer import Answer
 from experiments.arms import CONTROL
-from experiments.figures import Estimate
+from experiments.report.agreement import (
+    agreement_answer,
+    agreement_figures,
+    disagreement,
+    metrics_grid,
+)
+from experiments.report.answer import Answer
+from experiments.report.figures import Estimate
 from experiments.verdict import Verdict
 from sql.database import Database
-from tests.experiments.report_rows import DATE, add_experiment, add_rankings
+from tests.experiments.report.report_rows import DATE, add_experiment, add_rankings
 
 UNCORRECTED = Verdict("more data", "", {})
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiments.browser import Browser, find_chromium
-from tests.experiments.report_rows import DATE, reported
+from tests.experiments.report.browser import Browser, find_chromium
+from tests.experiments.report.report_rows import DATE, reported
 
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
 CUT_OFF = """

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 from statsmodels.stats.multitest import multipletests
 
-from experiments.answer import Answer
 from experiments.arms import AA, PRIMARY
-from experiments.segments import (
+from experiments.report.answer import Answer
+from experiments.report.segments import (
     MOST_SEGMENTS,
     adjusted_p_values,
     segment_answers,
@@ -18,7 +18,7 @@ from experiments.segments import (
 )
 from experiments.statistics.bootstrap import N_REPLICATES, two_sided_p_value
 from sql.database import Database
-from tests.experiments.report_rows import DATE, add
+from tests.experiments.report.report_rows import DATE, add
 
 SURE = {"lift": 0.05, "ci_low": 0.01, "ci_high": 0.09}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.answer import Answer, Row, ask
 from experiments.arms import CONTROL, PRIMARY
-from experiments.pictures import (
+from experiments.report.answer import Answer, Row, ask
+from experiments.report.pictures import (
     LARGE,
     MEDIUM,
     SMALL,

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from experiments.figures import estimate_of, forest_panel
+from experiments.report.figures import estimate_of, forest_panel
 
 LOSS = {"metric": "save", "lift": -0.05, "ci_low": -0.09, "ci_high": -0.01, "p_value": 0.02}
 GAIN = {"metric": "save", "lift": 0.05, "ci_low": 0.01, "ci_high": 0.09, "p_value": 0.02}

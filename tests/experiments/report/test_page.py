@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from PIL import Image
 
 from experiments.arms import CONTROL, PRIMARY
-from experiments.gallery import Change, asked_pins, changed_queries, cropped_pins
-from experiments.report import is_simulated, write_report
+from experiments.report.gallery import Change, asked_pins, changed_queries, cropped_pins
+from experiments.report.page import is_simulated, write_report
 from experiments.verdict import verdict
 from sql import tables
 from sql.database import Database, open_database
-from tests.experiments.report_page import Page
-from tests.experiments.report_rows import (
+from tests.experiments.report.report_page import Page
+from tests.experiments.report.report_rows import (
     DATE,
     FIRST,
     HOSTILE,
@@ -152,6 +152,17 @@ def test_unknown_intervals_are_not_made_up(changed: Database, tmp_path: Path) ->
     assert "nan" not in page.text.lower().split()
 
 
+def test_a_log_too_small_for_any_estimate_has_a_report(changed: Database, tmp_path: Path) -> None:
+    lift, traffic = tables.experiment_lift, tables.traffic_metrics
+    values = ("control", "treatment", "lift", "ci_low", "ci_high", "p_value", "standard_error")
+    with changed.engine.begin() as connection:
+        connection.execute(sa.update(lift).values(dict.fromkeys(values)))
+        connection.execute(sa.update(traffic).values(dict.fromkeys(("value", "ci_low", "ci_high"))))
+    page = Page(write_report(changed, tmp_path, tmp_path, DATE))
+    assert "More data" in page.text
+    assert "nan" not in page.text.lower().split()
+
+
 @pytest.mark.parametrize(
     ("name", "text", "simulated"),
     [("README.md", "Real logs.", False), ("README.txt", "SIMULATED.", True),
@@ -245,15 +256,17 @@ def test_the_pictures_are_of_the_pins_that_people_asked_and_cropped(
 
 def test_owners_do_not_load_what_only_training_needs() -> None:
     code = (
-        "import sys, experiments.report; print(sorted({'torch', 'torchvision', 'timm', 'faiss', "
-        "'lightgbm', 'matplotlib.pyplot'} & set(sys.modules)))"
+        "import sys, experiments.report.page; print(sorted({'torch', 'torchvision', 'timm', "
+        "'faiss', 'lightgbm', 'matplotlib.pyplot'} & set(sys.modules)))"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert printed.stdout.strip() == "[]", printed.stderr
 
 
 def test_texts_stand_out_from_what_is_behind_them() -> None:
-    css = (Path(__file__).parents[2] / "experiments" / "report.css").read_text(encoding="utf-8")
+    css = (Path(__file__).parents[3] / "experiments" / "report" / "report.css").read_text(
+        encoding="utf-8"
+    )
     light, dark = (
         dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
         for block in re.findall(r":root \{(.*?)\}", css, flags=re.S)[:2]

@@ -14,7 +14,7 @@ import pyarrow as pa
 from PIL import Image
 
 from experiments.arms import AA, ARMS, PRIMARY
-from experiments.report import write_report
+from experiments.report.page import write_report
 from experiments.world.scenes import DrawnObject, draw_outfit, draw_product, random_appearance
 from sql import tables
 from sql.database import Database, open_database

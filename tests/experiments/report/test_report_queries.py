@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from experiments.figures import METRICS
-from experiments.report import write_report
+from experiments.report.figures import METRICS
+from experiments.report.page import write_report
 from experiments.wording import number, p_value, per_request, percent
 from sql.database import Database, open_database
-from tests.experiments.report_page import Figure, Page
-from tests.experiments.report_rows import DATE, add_experiment, reported
+from tests.experiments.report.report_page import Figure, Page
+from tests.experiments.report.report_rows import DATE, add_experiment, reported
 
 Ask = Callable[[Figure], list[dict[str, Any]]]
 NUMBER = re.compile(r"(?<![\w@=.])[+−]?\d[\d,]*(?:\.\d+)?%?(?![\w@])")

@@ -9,15 +9,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from experiments import findings, gallery
-from experiments.agreement import agreement_answer, agreement_figures, metrics_grid
-from experiments.answer import Row, ask
 from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
-from experiments.figures import METRICS, Estimate, Panel, arm_order, label_of
-from experiments.health import health_grid, traffic_grid
-from experiments.plots import overview, save_png
-from experiments.segments import segment_answers, segment_figures
+from experiments.report import findings, gallery
+from experiments.report.agreement import agreement_answer, agreement_figures, metrics_grid
+from experiments.report.answer import Row, ask
+from experiments.report.figures import METRICS, Estimate, Panel, arm_order, label_of
+from experiments.report.health import health_grid, traffic_grid
+from experiments.report.plots import overview, save_png
+from experiments.report.segments import segment_answers, segment_figures
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict, verdict
 from experiments.wording import number, p_value, per_request, percent, short
 from sql.database import Database
@@ -71,7 +71,7 @@ def write_report(
     )
     save_png(sheet, folder / "report.png")
     aside = folder / "report.html.part"
-    aside.write_text(_environment().get_template("report.html.j2").render(page), encoding="utf-8")
+    aside.write_text(_environment().get_template("page.html.j2").render(page), encoding="utf-8")
     return aside.rename(folder / "report.html")
 
 

@@ -8,10 +8,18 @@ from dataclasses import replace
 
 from scipy.stats import kendalltau
 
-from experiments.answer import Answer, Row, ask
 from experiments.arms import ABLATIONS, CONTROL
-from experiments.figures import Estimate, Grid, Panel, arm_order, estimate_of, label_of, number_of
-from experiments.plots import orders, svg
+from experiments.report.answer import Answer, Row, ask
+from experiments.report.figures import (
+    Estimate,
+    Grid,
+    Panel,
+    arm_order,
+    estimate_of,
+    label_of,
+    number_of,
+)
+from experiments.report.plots import orders, svg
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict
 from experiments.wording import percent
 from sql.database import Database

@@ -1,0 +1,1 @@
+"""The report of an experiment: every figure with the query that gives its numbers."""
