@@ -69,7 +69,7 @@ def migrate(server: Database, to: str) -> None:
     with server.engine.begin() as connection:
         config.attributes["connection"] = connection
         drop_views(connection)
-        (command.downgrade if to == "0004" else command.upgrade)(config, to)
+        (command.downgrade if to == "0006" else command.upgrade)(config, to)
 
 
 def test_keys_are_named_by_exactly_the_columns_of_the_partitions() -> None:
