@@ -15,6 +15,7 @@ UNLIKE = {  # columns that no two runs share; tables with none of interest
     "manifest": {"finished_at"},
     "experiment_runs": {"made_at"},
 }
+UNLIKE_FILES = ("related_pins.db", "related_pins.lock", "logs/")
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def state(database: Database, home: Path) -> State:
 
 
 def files(home: Path) -> list[str]:
-    """Names of the files under home, but for the database's."""
+    """Names of the files under home, but for the database's, the lock and the logs."""
     found = (path for path in home.rglob("*") if path.is_file())
     names = (path.relative_to(home).as_posix() for path in found)
-    return sorted(name for name in names if not name.startswith("related_pins.db"))
+    return sorted(name for name in names if not name.startswith(UNLIKE_FILES))
 
 
 def differences(found: State, reference: State) -> Iterator[str]:

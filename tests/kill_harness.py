@@ -32,7 +32,7 @@ from tests.home_state import State, differences, state
 
 DATE = "2026-11-15"
 STEPS = {
-    "upgrade": "related_pins.opened",
+    "upgrade": "sql.schema.upgrade",
     "ingest": "related_pins.ingest_step",
     "visuals": "features.daily.refresh_visuals",
     "true visuals": "features.daily.refresh_true_visuals",
