@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -233,15 +233,21 @@ def _setting(database: "Database", plan: "Plan", date: dt.datetime | None) -> "S
 
 
 def _print_lifts(done: "Run") -> None:
+    from experiments.statistics.sequential import interval
     from experiments.wording import p_value, per_request, percent
+
+    def always(row: Mapping[str, Any]) -> str:
+        users, error = row["n_users"], row["standard_error"]
+        ends = interval(row["lift"], users * error**2, users, tuned_for=done.plan.planned_users)
+        return " to ".join(percent(float(end)) for end in ends)
 
     rows = [r for r in done.lifts if r["segment"] == "all"]
     _print_table(
         ("arm", "metric", "estimator", done.plan.control, "with the arm", "lift", "95% interval",
-         "p"),
+         "p", "95% however often one looks"),
         [(r["arm"], r["metric"], r["estimator"], per_request(r["control"]),
           per_request(r["treatment"]), percent(r["lift"]),
-          f"{percent(r['ci_low'])} to {percent(r['ci_high'])}", p_value(r["p_value"]))
+          f"{percent(r['ci_low'])} to {percent(r['ci_high'])}", p_value(r["p_value"]), always(r))
          for r in sorted(rows, key=lambda r: (r["arm"], r["estimator"]))],
     )  # fmt: skip
 

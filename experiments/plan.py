@@ -22,7 +22,8 @@ class Plan:
     ranked. primary: metrics of the verdict, the first decides; guardrails: metrics that must not
     get worse. most_pages_a_day: who opens more is taken for a robot and left out.
     last: the last held-out day, None for the day of the run. level: of the verdict's
-    tests; worthwhile: a lift surely below it is not worth shipping.
+    tests; worthwhile: a lift surely below it is not worth shipping. planned_users: where
+    the interval for owners who look every day is narrowest, fixed before the first look.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Plan:
     last: dt.date | None = None
     level: float = 0.05
     worthwhile: float = 0.01
+    planned_users: int = 5000
 
     def __post_init__(self) -> None:
         if self.treatment == self.control:
@@ -60,11 +62,11 @@ class Plan:
             0 < self.level < 1
             and 0 <= self.worthwhile < 1
             and self.days >= 1
-            and self.most_pages_a_day >= 1
+            and min(self.most_pages_a_day, self.planned_users) >= 1
         ):
             raise ValueError(
-                f"Plan {self.name}: level and worthwhile are shares below 1, days and "
-                "most_pages_a_day at least 1."
+                f"Plan {self.name}: level and worthwhile are shares below 1; days, "
+                "most_pages_a_day and planned_users are at least 1."
             )
 
     def compared(self, ranked: tuple[str, ...], date: dt.date) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def test_comparing_writes_nothing(home: Path) -> None:
     printed = run(home, "compare", "whole_image_aa", "targeted", "--date", "2026-11-08")
     assert "targeted" in printed
     assert "snips_item_position" in printed
+    assert "95% however often one looks" in printed
     rows = json.loads(run(home, "compare", "whole_image_aa", "targeted", "--json"))
     assert {row["arm"] for row in rows} == {"targeted"}
     assert json.loads(run(home, "history", "--json")) == []
