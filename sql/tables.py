@@ -4,6 +4,8 @@ Times are UTC. `date` is the UTC day. Text keys come from the input contract; `f
 the short hash of everything that changes the numbers in a visual feature.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from sql.columns import (
@@ -329,26 +331,46 @@ rankings = _table(
     real("score", "score of the arm's ranker; only its order within a query pin means something"),
 )  # fmt: skip
 
+
+def _found(control: str) -> tuple[sa.Column[Any], ...]:
+    """The columns of what an experiment found of an arm against a control."""
+    return (
+        key("arm", "treatment arm"),
+        key("metric", "action counted per request (closeup, click, long_click, save or hide), or "
+                      "what is known of the arm's page (diversity or new_pin_share)"),
+        key("segment", "all, or <dimension>=<value>"),
+        key("estimator", "snips_item_position or snips_position_based; arm_page where nothing has "
+                         "to be estimated"),
+        count("n_requests", "random-order requests in the held-out window"),
+        count("n_users", "users among them"),
+        real("effective_sample_size", "impressions the treatment's weights are worth (Kish)"),
+        real("control", f"value of {control}, per request"),
+        real("treatment", "value of the arm, per request"),
+        real("lift", "treatment over control, minus 1"),
+        real("ci_low", "lower end of the 95 % interval of lift"),
+        real("ci_high", "upper end of the 95 % interval of lift"),
+        real("p_value", "two-sided p-value of no lift"),
+        real("standard_error",
+             "standard error of lift by the delta method, the check of the interval"),
+    )  # fmt: skip
+
+
+def _checked() -> tuple[sa.Column[Any], ...]:
+    """The columns of a check of whether a verdict can be trusted."""
+    return (
+        key("name", "name of the check"),
+        whole("passed", "1 if passed, else 0"),
+        real("value", "what was measured"),
+        text("expected", "what would pass"),
+        text("detail", "one sentence"),
+    )
+
+
 experiment_lift = _table(
     "experiment_lift", "One row per date, arm, metric, segment and estimator: the arm against "
                        "whole_image.",
     day_key("date of the run; the held-out window ends on it"),
-    key("arm", "treatment arm"),
-    key("metric", "action counted per request (closeup, click, long_click, save or hide), or what "
-                  "is known of the arm's page (diversity or new_pin_share)"),
-    key("segment", "all, or <dimension>=<value>"),
-    key("estimator", "snips_item_position or snips_position_based; arm_page where nothing has to "
-                     "be estimated"),
-    count("n_requests", "random-order requests in the held-out window"),
-    count("n_users", "users among them"),
-    real("effective_sample_size", "impressions the treatment's weights are worth (Kish)"),
-    real("control", "value of whole_image, per request"),
-    real("treatment", "value of the arm, per request"),
-    real("lift", "treatment over control, minus 1"),
-    real("ci_low", "lower end of the 95 % interval of lift"),
-    real("ci_high", "upper end of the 95 % interval of lift"),
-    real("p_value", "two-sided p-value of no lift"),
-    real("standard_error", "standard error of lift by the delta method, the check of the interval"),
+    *_found("whole_image"),
 )  # fmt: skip
 
 arm_daily_engagement = _table(
@@ -365,11 +387,7 @@ arm_daily_engagement = _table(
 experiment_checks = _table(
     "experiment_checks", "One row per date and check of whether the verdict can be trusted.",
     day_key("date of the run"),
-    key("name", "name of the check"),
-    whole("passed", "1 if passed, else 0"),
-    real("value", "what was measured"),
-    text("expected", "what would pass"),
-    text("detail", "one sentence"),
+    *_checked(),
 )  # fmt: skip
 
 traffic_metrics = _table(
@@ -404,28 +422,11 @@ experiment_results = _table(
     "experiment_results", "One row per run, arm, metric, segment and estimator: what a run of a "
                           "plan found.",
     key("run_id", "run"),
-    key("arm", "treatment arm"),
-    key("metric", "as in experiment_lift"),
-    key("segment", "all, or <dimension>=<value>"),
-    key("estimator", "as in experiment_lift"),
-    count("n_requests", "random-order requests in the held-out window"),
-    count("n_users", "users among them"),
-    real("effective_sample_size", "impressions the treatment's weights are worth (Kish)"),
-    real("control", "value of the plan's control, per request"),
-    real("treatment", "value of the arm, per request"),
-    real("lift", "treatment over control, minus 1"),
-    real("ci_low", "lower end of the 95 % interval of lift"),
-    real("ci_high", "upper end of the 95 % interval of lift"),
-    real("p_value", "two-sided p-value of no lift"),
-    real("standard_error", "standard error of lift by the delta method"),
+    *_found("the plan's control"),
 )  # fmt: skip
 
 experiment_run_checks = _table(
     "experiment_run_checks", "One row per run and check of whether its verdict can be trusted.",
     key("run_id", "run"),
-    key("name", "name of the check"),
-    whole("passed", "1 if passed, else 0"),
-    real("value", "what was measured"),
-    text("expected", "what would pass"),
-    text("detail", "one sentence"),
+    *_checked(),
 )  # fmt: skip

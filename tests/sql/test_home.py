@@ -20,3 +20,4 @@ def test_only_what_dead_processes_left_aside_is_deleted(tmp_path: Path) -> None:
 
 def test_a_home_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
     clear_leftovers(tmp_path / "nowhere")
+    assert not list(tmp_path.iterdir())
