@@ -54,6 +54,12 @@ def analyse(held_out: HeldOut, theta: Reals, plan: Plan) -> tuple[Rows, Rows, li
         lifts += _lift_rows(sample, theta[requests], plan.control, segment, sums, estimates)
         if segment == "all":
             found = _checks(held_out, theta, plan, sums, estimates)
+    sizes = {
+        (row["arm"], row["estimator"], row["segment"]): row["effective_sample_size"]
+        for row in lifts if row["estimator"] != ARM_PAGE
+    }  # fmt: skip
+    refused = [key for key, size in sizes.items() if size < MIN_EFFECTIVE]
+    found.append(checks.support(refused, len(sizes), MIN_EFFECTIVE))
     return lifts, _daily_rows(held_out, theta, plan.control), found
 
 

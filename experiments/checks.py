@@ -1,6 +1,6 @@
 """Whether the verdict can be trusted: checks of the log, of the random order, of the weights."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -239,6 +239,20 @@ def robots(n_robots: int, n_left_out: int, n_kept: int) -> Check:
         f"{n_robots:,} users opened more pages on a day than people do; their {n_left_out:,} "
         "requests in random order are left out.",
     )  # fmt: skip
+
+
+def support(refused: Sequence[tuple[str, str, str]], n_estimates: int, least: int) -> Check:
+    """Returns whether every arm has enough support for its lift over all held-out requests.
+
+    refused: (arm, estimator, segment) of the estimates whose weights are worth fewer than `least`
+    impressions, which are not given; value is their number.
+    """
+    places = dict.fromkeys(f"{estimator} in {segment}" for _, estimator, segment in refused)
+    detail = f"{len(refused):,} of {n_estimates:,} estimates are refused"
+    if refused:
+        detail += f", worth under {least} impressions: {', '.join(places)}"
+    whole = [arm for arm, _, segment in refused if segment == "all"]
+    return Check("support", not whole, len(refused), "none of them over all requests", f"{detail}.")
 
 
 def common_examination(p_value: float) -> Check:

@@ -300,4 +300,7 @@ def test_an_estimate_without_support_is_refused(filled: Database) -> None:
     assert sizes["snips_item_position"] < 100 <= sizes[ESTIMATOR]
     values = ["control", "treatment", "lift", "ci_low", "ci_high", "p_value", "standard_error"]
     assert found.loc["snips_item_position", values].isna().all()
+    said = check(filled, "support")
+    assert "worth under 100 impressions: snips_item_position in all" in said["detail"]
+    assert not said["passed"]
     assert found.loc[ESTIMATOR, values].notna().all()
