@@ -236,8 +236,8 @@ def robots(n_robots: int, n_left_out: int, n_kept: int) -> Check:
     share = n_left_out / (n_left_out + n_kept) if n_left_out else 0.0
     return Check(
         "robots", share <= 0.05, share, "<= 5 % of the requests",
-        f"{n_robots:,} users opened more pages on a day than people do; their {n_left_out:,} "
-        "requests in random order are left out.",
+        f"{n_robots:,} user{'s' * (n_robots != 1)} opened more pages on a day than people do; "
+        f"{n_left_out:,} requests in random order are left out.",
     )  # fmt: skip
 
 

@@ -285,7 +285,7 @@ def test_a_robot_is_left_out_and_counted(filled: Database) -> None:
     run(filled)
     pd.testing.assert_frame_equal(before, lifts(filled))
     found = check(filled, "robots")
-    assert found["detail"].startswith("1 users opened more pages")
+    assert found["detail"].startswith("1 user opened more pages")
     assert found["value"] == pytest.approx(301 / (301 + before["n_requests"].max()))
     assert not found["passed"]
 
