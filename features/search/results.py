@@ -1,0 +1,52 @@
+"""What a search finds: matches, for each object of the query image and for the image as a whole."""
+
+from dataclasses import dataclass
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Match:
+    """One indexed object, or whole image, that is like the query.
+
+    object_no, category, score, box (xyxy, pixels of the original): of the object; None for a whole
+    image. cosine: in [-1, 1].
+    """
+
+    pin_id: str
+    content_hash: str
+    object_no: int | None
+    category: str | None
+    score: float | None
+    box: Box | None
+    cosine: float
+
+
+@dataclass(frozen=True)
+class ObjectResults:
+    """An object of the query image, or a crop that somebody drew, and what is like it.
+
+    category, score: None for a drawn crop in which nothing was detected. agreement: how well the
+    matches agree with one another, in [0, 1]. offered: whether that suffices to show the object as
+    a starting point; a drawn crop is always offered. matches: by falling cosine, near-duplicates
+    once, at most as many as were asked for.
+    """
+
+    box: Box
+    category: str | None
+    score: float | None
+    agreement: float
+    offered: bool
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """What is like an image of width x height pixels: per object, by falling dominance (none where
+    nothing was found), and by the image as a whole.
+    """
+
+    width: int
+    height: int
+    objects: tuple[ObjectResults, ...]
+    whole: tuple[Match, ...]
