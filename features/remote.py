@@ -77,6 +77,13 @@ class RemoteImages:
             _write_kept(path, Kept(uri, content, found.etag, found.last_modified, today))
         return path
 
+    def kept(self, uri: str) -> Path:
+        """The file that is here, without asking anybody. Raises UnreadableImage where none is."""
+        path = self._path(uri)
+        if _kept(path) is None:
+            raise UnreadableImage("The image was not fetched yet; run `related-pins daily`.")
+        return path
+
     def forget(self, uri: str) -> list[Path]:
         """Deletes what is kept of a URI; the files that were there."""
         path = self._path(uri)
