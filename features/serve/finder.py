@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from features.detection import FoundObject
 from features.images import Image
-from features.search.index import ObjectIndex, generation_of, open_index
+from features.search.generation import CURRENT, index_folder
+from features.search.index import ObjectIndex, open_index
+from features.search.merging import things
 from features.search.query import Searcher
 from features.search.results import Match, ObjectResults, SearchResults
 from features.serve.pins import pins_by_id
@@ -42,7 +44,7 @@ class Finder:
         self.home = home
         self.feature_version = extractor.feature_version
         self._lock = threading.Lock()
-        self._open: tuple[str, ObjectIndex, Searcher] | None = None
+        self._open: tuple[tuple[int, int], ObjectIndex, Searcher] | None = None
 
     def state(self) -> IndexState | None:
         """The index that is searched now; None where there is none."""
@@ -51,6 +53,10 @@ class Finder:
         except NoIndex:
             return None
         return IndexState(index.generation, index.n_objects, index.n_images)
+
+    def check(self) -> None:
+        """Raises NoIndex where nothing can be searched."""
+        self._newest()
 
     def detect(self, image: Image) -> tuple[FoundObject, ...]:
         """The objects worth keeping, by falling score."""
@@ -74,16 +80,33 @@ class Finder:
         objects = tuple(_only(one, there) for one in found.objects)
         return replace(found, objects=objects, whole=_those(found.whole, there))
 
-    def of_object(self, pin_id: str, object_no: int, top: int) -> ObjectResults:
-        """What is like an indexed object. Raises NoIndex; LookupError where it is not indexed."""
-        found = self._newest()[1].like_object(pin_id, object_no, top)
-        assert isinstance(found, ObjectResults)
-        return _only(found, self._there(found.matches))
+    def of_pin(self, pin_id: str, numbers: Sequence[int], top: int) -> dict[int, ObjectResults]:
+        """What is like objects of an indexed pin, by number, in the order given: of things that
+        are there twice, the first. Empty for a pin that is not indexed. Raises NoIndex.
+        """
+        index, searcher = self._newest()
+        try:
+            known = {number: index.look_up(pin_id, number) for number in numbers}
+        except ValueError:
+            return {}
+        if not known:
+            return {}
+        vectors = np.stack([vector for _, vector in known.values()])
+        names = [match.category or "" for match, _ in known.values()]
+        found = {
+            number: searcher.like_object(pin_id, number, top)
+            for number in (list(known)[row] for row in things(vectors, names))
+        }
+        there = self._there([match for one in found.values() for match in one.matches])
+        return {number: _only(one, there) for number, one in found.items()}
 
     def of_whole(self, pin_id: str, top: int) -> tuple[Match, ...]:
-        """What is like an indexed pin's whole image. Raises as of_object."""
-        found = self._newest()[1].like_object(pin_id, None, top)
-        assert isinstance(found, tuple)
+        """What is like a pin's whole image; empty for one that is not indexed. Raises NoIndex."""
+        searcher = self._newest()[1]
+        try:
+            found = searcher.like_image(pin_id, top)
+        except ValueError:
+            return ()
         return _those(found, self._there(found))
 
     def _there(self, matches: Sequence[Match]) -> set[str]:
@@ -91,16 +114,24 @@ class Finder:
         return set(pins_by_id(self.database, self.feature_version, {m.pin_id for m in matches}))
 
     def _newest(self) -> tuple[ObjectIndex, Searcher]:
-        generation = generation_of(self.home, self.feature_version)
+        state = self._file_state()
         with self._lock:
-            if self._open is None or self._open[0] != generation:
+            if self._open is None or self._open[0] != state:
+                self._open = None
                 try:
                     index = open_index(self.home, self.feature_version)
                 except ValueError as error:
-                    self._open = None
                     raise NoIndex(str(error)) from error
-                self._open = (index.generation, index, Searcher(self.extractor, index))
+                self._open = (state, index, Searcher(self.extractor, index))
             return self._open[1:]
+
+    def _file_state(self) -> tuple[int, int]:
+        """Changes when another generation becomes the current one; costs one look at a file."""
+        try:
+            status = (index_folder(self.home, self.feature_version) / CURRENT).stat()
+        except OSError:
+            return 0, 0
+        return status.st_ino, status.st_mtime_ns
 
 
 def _only(found: ObjectResults, there: set[str]) -> ObjectResults:

@@ -14,7 +14,7 @@ WHOLE = "whole"
 
 @dataclass(frozen=True)
 class Card:
-    """A pin in the grid. window: what is shown of its image, as the viewBox of an SVG."""
+    """A pin in the grid. window: (x, y, width, height) of what is shown of its image."""
 
     pin_id: str
     title: str
@@ -22,7 +22,7 @@ class Card:
     picture: str
     width: int
     height: int
-    window: str
+    window: tuple[float, ...]
     box: Box | None
     note: str
 
@@ -64,9 +64,10 @@ def laid_out(
     """
     offered = {key: one for key, one in objects.items() if one.offered and one.matches}
     dots = dict(zip(offered, dots_of([o.box for o in offered.values()], size), strict=True))
+    names = numbered([one.category or "crop" for one in offered.values()])
     looks = [
-        Look(key, (one.category or "crop"), one.box, dots[key], cards_of(one.matches, pins))
-        for key, one in offered.items()
+        Look(key, name, one.box, dots[key], cards_of(one.matches, pins))
+        for (key, one), name in zip(offered.items(), names, strict=True)
     ]
     if whole:
         looks.append(Look(WHOLE, "whole image", None, None, cards_of(whole, pins)))
@@ -81,6 +82,16 @@ def cards_of(matches: Sequence[Match], pins: Mapping[str, Pin]) -> tuple[Card, .
     return tuple(card_of(pin, match.box, _closeness(match.cosine)) for match, pin in found)
 
 
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, told apart.
+
+    >>> numbered(["bag", "hat", "bag"])
+    ['bag', 'hat', 'bag 2']
+    """
+    before = [names[:place].count(name) for place, name in enumerate(names)]
+    return [f"{name} {n + 1}" if n else name for name, n in zip(names, before, strict=True)]
+
+
 def card_of(pin: Pin, box: Box | None = None, note: str = "", href: str = "") -> Card:
     width, height = pin.width or 3, pin.height or 4
     return Card(
@@ -90,7 +101,7 @@ def card_of(pin: Pin, box: Box | None = None, note: str = "", href: str = "") ->
         picture=picture_href(pin.pin_id, 480),
         width=width,
         height=height,
-        window=" ".join(f"{edge:g}" for edge in window(width, height, box)),
+        window=window(width, height, box),
         box=box,
         note=note,
     )

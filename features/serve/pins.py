@@ -36,6 +36,7 @@ class PinObject:
     category: str
     score: float
     box: Box
+    area_share: float
     is_dominant: bool
 
 
@@ -82,8 +83,9 @@ def objects_of(
     for row in database.read(query).to_pylist() if pin_ids else ():
         box = (row["x1"], row["y1"], row["x2"], row["y2"])
         one = PinObject(
-            row["object_no"], row["category"], row["score"], box, bool(row["is_dominant"])
-        )
+            row["object_no"], row["category"], row["score"], box, row["area_share"],
+            bool(row["is_dominant"]),
+        )  # fmt: skip
         found.setdefault(row["pin_id"], []).append(one)
     return found
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ MOST_FIELDS, MOST_BOXES, MOST_TOP, TOP = 40, 16, 100, 20
 LEAST_SIDE = 4  # pixels
 LIMITS = Limits(max_bytes=MAX_BYTES)
 _WORD = re.compile(r"[\w &/.-]{1,64}")
-_FIELDS = {"image", "box", "category", "top"}
+FIELDS = frozenset({"image", "box", "category", "top"})
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -86,8 +86,8 @@ class _InMemory(MultiPartParser):
     spool_max_size = MAX_BYTES + FORM_BYTES  # never a file on disk
 
 
-async def read_upload(request: Request) -> Upload:
-    """The upload of a multipart form.
+async def read_upload(request: Request, fields: Set[str] = FIELDS) -> Upload:
+    """The upload of a multipart form, which may have these fields.
 
     Raises HTTPException with a sentence: 408 too slow, 413 too large, 415 no such form, 422 a field
     that is missing or wrong, 400 a form that cannot be read.
@@ -97,14 +97,14 @@ async def read_upload(request: Request) -> Upload:
         raise HTTPException(415, "Send a form (multipart/form-data) with the file as `image`.")
     try:
         with anyio.fail_after(READ_SECONDS):
-            return await _parsed(request)
+            return await _parsed(request, fields)
     except TimeoutError as error:
         raise HTTPException(
             408, f"The upload took more than {READ_SECONDS:g} seconds; send a smaller image."
         ) from error
 
 
-async def _parsed(request: Request) -> Upload:
+async def _parsed(request: Request, fields: Set[str]) -> Upload:
     parser = _InMemory(
         request.headers, _limited(request), max_files=1, max_fields=MOST_FIELDS,
         max_part_size=FORM_BYTES,
@@ -118,7 +118,7 @@ async def _parsed(request: Request) -> Upload:
     except Exception as error:  # of headers and charsets that no browser sends
         raise HTTPException(400, "The form cannot be read.") from error
     async with _closing(form):
-        return await _upload(form)
+        return await _upload(form, fields)
 
 
 class _closing:
@@ -145,13 +145,14 @@ async def _limited(request: Request) -> AsyncIterator[bytes]:
         yield part
 
 
-async def _upload(form: FormData) -> Upload:
+async def _upload(form: FormData, fields: Set[str]) -> Upload:
     images = [value for value in form.getlist("image") if isinstance(value, UploadFile)]
     if len(images) != 1:
         raise _wrong("Send one file as `image`.")
-    if unknown := sorted(set(form) - _FIELDS):
-        raise _wrong(f"There is no field {unknown[0][:40]!a}; there are {', '.join(sorted(_FIELDS))}.")
-    words = {name: [v for v in form.getlist(name) if isinstance(v, str)] for name in _FIELDS}
+    if unknown := sorted(set(form) - fields):
+        there = ", ".join(sorted(fields))
+        raise _wrong(f"There is no field {unknown[0][:40]!a}; the form may have: {there}.")
+    words = {name: [v for v in form.getlist(name) if isinstance(v, str)] for name in FIELDS}
     return Upload(
         data=await images[0].read(),
         boxes=parse_boxes(words["box"]),
