@@ -4,6 +4,7 @@ Heavy imports happen inside the command, so that `related-pins --help` loads no 
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,10 @@ from features.options import (
 from sql.home import HOME, Db, Home, existing
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from features.images import Image
     from features.search.results import Match, SearchResults
     from sql.database import Database
 
@@ -59,15 +64,18 @@ def search(
     except UnreadableImage as error:
         raise ValueError(f"{image}: {error}") from error
     extractor = visual_extractor(detector, embedder, pooling, projection)
-    searcher = Searcher(extractor, open_index(home, extractor.feature_version))
-    results = searcher.search(query, boxes, _categories(category), top)
-    _print(image, results)
+    index = open_index(home, extractor.feature_version)
+    for name in set(category or ()) - set(index.entries.categories):
+        names = ", ".join(sorted(index.entries.categories))
+        raise ValueError(f"No indexed object is a {name}; there are {names}.")
+    results = Searcher(extractor, index).search(query, boxes, category, top)
+    _print(image, results, category)
     if json_file:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_text(json.dumps(asdict(results), indent=1) + "\n")
         print(f"JSON: {json_file}")
     if draw:
-        _draw(draw, image, results, database, last_source(database, source), home)
+        _draw(draw, query, results, database, last_source(database, source), home)
         print(f"Picture: {draw}")
     else:
         print(f"Next: related-pins search {image} --draw matches.png")
@@ -90,6 +98,45 @@ def _boxes(texts: list[str] | None) -> "NDArray[np.float32] | None":
     return np.array(rows, dtype=np.float32)
 
 
-def _categories(names: list[str] | None) -> list[str] | None:
-    from sql.columns import CATEGORIES
-    ...
+def _print(image: Path, results: "SearchResults", categories: list[str] | None) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    offered = sum(found.offered for found in results.objects)
+    print(f"{image} ({results.width} x {results.height}): {len(results.objects)} objects, "
+          f"{offered} offered")  # fmt: skip
+    if categories and not results.objects:
+        print(f"Nothing of category {', '.join(categories)} was found in it.")
+    table = Table("", "object", "score", "agreement", "offered", "found", "first of them", box=None)
+    for number, found in enumerate(results.objects, start=1):
+        score = "" if found.score is None else f"{found.score:.2f}"
+        table.add_row(
+            str(number), found.category or "crop", score, f"{found.agreement:.2f}",
+            "yes" if found.offered else "no", str(len(found.matches)), _named(found.matches),
+        )  # fmt: skip
+    table.add_row("", "whole image", "", "", "", str(len(results.whole)), _named(results.whole))
+    Console().print(table)
+
+
+def _named(matches: "Sequence[Match]") -> str:
+    return ", ".join(f"{match.pin_id} {match.cosine:.2f}" for match in matches[:NAMED])
+
+
+def _draw(
+    path: Path, image: "Image", results: "SearchResults", database: "Database", source: Path,
+    home: Path,
+) -> None:  # fmt: skip
+    import sqlalchemy as sa
+    from PIL import Image as pil
+
+    from features.remote import RemoteImages, image_files
+    from features.search.contact_sheet import SHOWN, contact_sheet
+    from sql.tables import pins
+
+    lists = [*(found.matches for found in results.objects), results.whole]
+    shown = sorted({match.pin_id for matches in lists for match in matches[:SHOWN]})
+    rows = database.read(sa.select(pins.c.pin_id, pins.c.image).where(pins.c.pin_id.in_(shown)))
+    images = {row["pin_id"]: row["image"] for row in rows.to_pylist()}
+    files, _ = image_files(images, source, RemoteImages(home / "remote"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    contact_sheet(pil.fromarray(image.pixels), results, files).save(path, "PNG")

@@ -19,9 +19,7 @@ QUERY = (420, 640)
 INK, FAINT, PAPER = (17, 24, 39), (107, 114, 128), (255, 255, 255)
 
 
-def contact_sheet(
-    query: pil.Image, results: SearchResults, files: Mapping[str, Path]
-) -> pil.Image:
+def contact_sheet(query: pil.Image, results: SearchResults, files: Mapping[str, Path]) -> pil.Image:
     """The query with its boxes numbered, a row of up to SHOWN results for each, and one for the
     image as a whole; matched objects are outlined in what surrounds them.
 
