@@ -85,6 +85,10 @@ class ObjectIndex:
         row = first + object_no
         return self._object(row, 1.0), self.objects[np.array([row])][0]
 
+    def whole(self, pin_ids: Sequence[str]) -> Vectors:
+        """Vectors `(P, D)` of the whole images of pins; ValueError for one that is not indexed."""
+        return self.images[np.array([self._row(pin) for pin in pin_ids], dtype=np.int64)]
+
     def _row(self, pin_id: str) -> int:
         pins = self._pins["pin_id"]
         place = bisect_left(range(len(pins)), pin_id, key=lambda row: pins[row].as_py())
