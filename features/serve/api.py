@@ -73,7 +73,9 @@ def _form(**fields: Any) -> dict[str, Any]:
     """The description of an upload with more fields than the image."""
     schema = FORM["requestBody"]["content"]["multipart/form-data"]["schema"]
     schema = schema | {"properties": schema["properties"] | fields, "additionalProperties": False}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
+    }
 
 
 UPLOADS = _problems(400, 401, 408, 413, 415, 422, 429)

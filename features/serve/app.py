@@ -1,6 +1,6 @@
 """The server: the page and the JSON API, behind the guards."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -76,7 +76,7 @@ def _answer_errors(app: FastAPI) -> None:
 
 
 def _answer(
-    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+    request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """A page for a person who went there, JSON for everybody else."""
     for_person = "text/html" in request.headers.get("accept", "")

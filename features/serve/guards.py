@@ -57,7 +57,9 @@ class TokenNeeded:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         if len(token) < LEAST_TOKEN:
-            raise ValueError(f"The token has fewer than {LEAST_TOKEN} characters; take a longer one.")
+            raise ValueError(
+                f"The token has fewer than {LEAST_TOKEN} characters; take a longer one."
+            )
         self.app = app
         self.token = token
 
@@ -90,7 +92,9 @@ def is_token(given: str, token: str) -> bool:
 
 def cookie_of(token: str) -> str:
     """What the browser keeps in place of the token, hexadecimal."""
-    return hmac.new(token.encode(errors="replace"), b"related-pins cookie", hashlib.sha256).hexdigest()
+    return hmac.new(
+        token.encode(errors="replace"), b"related-pins cookie", hashlib.sha256
+    ).hexdigest()
 
 
 def same(one: str, other: str) -> bool:

@@ -8,6 +8,7 @@ from features.search.results import Box, Match, ObjectResults
 from features.serve.pins import Pin
 
 ASPECT = 3 / 4  # of a picture in the grid, width over height
+ROOM = 1.05  # least size of a window, times that of its box
 APART = 0.09  # least distance of two dots, share of the longer side
 WHOLE = "whole"
 
@@ -129,16 +130,14 @@ def window(width: float, height: float, box: Box | None = None) -> tuple[float, 
     >>> window(800, 600, (0, 0, 100, 100))
     (0.0, 0.0, 450.0, 600.0)
     >>> window(800, 600, (100, 200, 700, 400))
-    (100.0, -100.0, 600.0, 800.0)
+    (85.0, -120.0, 630.0, 840.0)
     """
-    x1, y1, x2, y2 = box or (width / 2, height / 2, width / 2, height / 2)
+    x1, y1, x2, y2 = box or (width / 2, height / 2) * 2
     fits = min(width, height * ASPECT)
-    wide = max(fits, x2 - x1, (y2 - y1) * ASPECT)
+    wide = max(fits, ROOM * (x2 - x1), ROOM * (y2 - y1) * ASPECT)
     high = wide / ASPECT
-    return (
-        round(_placed((x1 + x2) / 2, wide, width), 1), round(_placed((y1 + y2) / 2, high, height), 1),
-        round(wide, 1), round(high, 1),
-    )  # fmt: skip
+    left, top = _placed((x1 + x2) / 2, wide, width), _placed((y1 + y2) / 2, high, height)
+    return round(left, 1), round(top, 1), round(wide, 1), round(high, 1)
 
 
 def _placed(middle: float, size: float, most: float) -> float:
@@ -176,5 +175,3 @@ def _distance(one: tuple[float, float], other: tuple[float, float]) -> float:
 
 def _closeness(cosine: float) -> str:
     return f"{cosine:.2f}"
-
-

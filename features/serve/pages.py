@@ -87,7 +87,9 @@ async def photo(request: Request, service: Of) -> HTMLResponse:
     def found(upload: Upload) -> Looks:
         image = decoded(upload.data)
         boxes = inside(upload.boxes, image)
-        return _looks(service, service.finder.in_image(image, boxes, None, FOUND), boxes is not None)
+        return _looks(
+            service, service.finder.in_image(image, boxes, None, FOUND), boxes is not None
+        )
 
     async with service.queue.place():
         upload = await read_upload(request, {"image", "box"})
@@ -249,7 +251,11 @@ def _related_cards(service: Service, pin_id: str, order: list[RelatedPin]) -> li
         card = card_of(pins[one.pin_id], marked[0] if marked else None, _in_words(one))
         shown = one.control_rank is not None and one.control_rank <= SHOWN
         places = one.control_rank - one.rank if shown and one.control_rank else None
-        cards.append(RelatedCard(card, one.rank, places, pin_href(pin_id, f"/with/{pin_href(one.pin_id)[6:]}")))
+        cards.append(
+            RelatedCard(
+                card, one.rank, places, pin_href(pin_id, f"/with/{pin_href(one.pin_id)[6:]}")
+            )
+        )
     return cards
 
 

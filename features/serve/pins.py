@@ -124,7 +124,9 @@ def categories(database: Database, version: str) -> list[str]:
     n = sa.func.count().label("n")
     query = (
         sa.select(pin_visuals.c.dominant_category, n)
-        .where(pin_visuals.c.feature_version == version, pin_visuals.c.dominant_category.is_not(None))
+        .where(
+            pin_visuals.c.feature_version == version, pin_visuals.c.dominant_category.is_not(None)
+        )
         .group_by(pin_visuals.c.dominant_category)
         .order_by(n.desc(), pin_visuals.c.dominant_category)
     )

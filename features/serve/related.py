@@ -65,14 +65,14 @@ def ranked(database: Database, arm: str) -> Ranked:
     raise NoRanking(f"There is no arm {arm[:40]!a} in the rankings; there are {known}.")
 
 
-def related(
-    database: Database, date: dt.date, pin_id: str, arm: str, top: int
-) -> list[RelatedPin]:
+def related(database: Database, date: dt.date, pin_id: str, arm: str, top: int) -> list[RelatedPin]:
     """The first `top` candidates of a query pin in an arm's order; empty where it has none."""
     version = feature_versions(database)["detected"]
     rows = database.read(_order(version, date, pin_id, arm, top)).to_pylist()
     known = pins_by_id(database, version, [row["candidate_pin_id"] for row in rows])
-    return [_related_pin(row, known[id]) for row in rows if (id := row["candidate_pin_id"]) in known]
+    return [
+        _related_pin(row, known[id]) for row in rows if (id := row["candidate_pin_id"]) in known
+    ]
 
 
 def _order(
@@ -126,9 +126,7 @@ class Said:
     bar: float | None
 
 
-def what_features_say(
-    database: Database, query: str, candidate: str
-) -> dict[str, list[Said]]:
+def what_features_say(database: Database, query: str, candidate: str) -> dict[str, list[Said]]:
     """All features of a pair by family; a category's cosine only where both pins hold one.
 
     Raises ValueError where the pair has no features.

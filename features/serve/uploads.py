@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncGenerator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -131,7 +131,7 @@ class _closing:
         await self.form.close()
 
 
-async def _limited(request: Request) -> AsyncIterator[bytes]:
+async def _limited(request: Request) -> AsyncGenerator[bytes, None]:
     """The body; ends with 413 as soon as it is, or says it will be, too large."""
     most, size = MAX_BYTES + FORM_BYTES, 0
     said = request.headers.get("content-length", "0")

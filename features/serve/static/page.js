@@ -217,7 +217,7 @@ if (stage) {
   let start = null;
   photo.addEventListener("pointerdown", (event) => {
     const touch = event.pointerType === "touch" && !photo.classList.contains("cropping");
-    if (event.button || touch || photo.classList.contains("busy")) return;
+    if (event.button || touch || event.target.closest("button") || photo.classList.contains("busy")) return;
     start = { at: point(event), x: event.clientX, y: event.clientY, id: event.pointerId, drawn: false };
   });
   photo.addEventListener("pointermove", (event) => {
