@@ -6,6 +6,7 @@ nothing that stands in the page itself (https://www.w3.org/TR/CSP3/).
 
 import hashlib
 import hmac
+import re
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
@@ -28,7 +29,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
 }
 COOKIE = "related_pins"
-OPEN = ("/healthz", "/static/", "/sign-in")
+OPEN = re.compile(r"/healthz|/sign-in|/static/[\w.]+")
 LEAST_TOKEN = 16
 
 
@@ -72,7 +73,7 @@ class TokenNeeded:
     def _may_pass(self, request: Request) -> bool:
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         return (
-            request.url.path.startswith(OPEN)
+            bool(OPEN.fullmatch(request.url.path))
             or (scheme.lower() == "bearer" and is_token(given.strip(), self.token))
             or same(request.cookies.get(COOKIE, ""), cookie_of(self.token))
         )

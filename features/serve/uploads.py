@@ -23,7 +23,7 @@ READ_SECONDS = 30.0
 MOST_FIELDS, MOST_BOXES, MOST_TOP, TOP = 40, 16, 100, 20
 LEAST_SIDE = 4  # pixels
 LIMITS = Limits(max_bytes=MAX_BYTES)
-_WORD = re.compile(r"[\w &/.-]{1,64}")
+_WORD = re.compile(r"[a-z][a-z _-]{0,63}")
 FIELDS = frozenset({"image", "box", "category", "top"})
 FORM: dict[str, Any] = {
     "requestBody": {
@@ -56,7 +56,7 @@ SEARCH_FIELDS: dict[str, Any] = {
     },
     "category": {
         "type": "array",
-        "items": {"type": "string", "pattern": r"^[a-z ]{1,64}$"},
+        "items": {"type": "string", "pattern": r"^[a-z][a-z _-]{0,63}$"},
         "description": "Only objects of these categories are searched.",
     },
     "top": {
