@@ -1,7 +1,9 @@
 """The application on a socket, by uvicorn (https://www.uvicorn.org)."""
 
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -10,6 +12,8 @@ from features.serve.service import Service
 
 
 class _Server(uvicorn.Server):
+    """Ends quietly at Ctrl-C and SIGTERM; uvicorn's own raises the signal again afterwards."""
+
     def __init__(self, config: uvicorn.Config, begun: Callable[[], None]) -> None:
         super().__init__(config)
         self.begun = begun
@@ -18,6 +22,17 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self.begun()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        kept = {
+            one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)
+        }
+        try:
+            yield
+        finally:
+            for one, handler in kept.items():
+                signal.signal(one, handler)
 
 
 def listen(service: Service, host: str, port: int, begun: Callable[[str], None]) -> None:

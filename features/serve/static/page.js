@@ -158,7 +158,7 @@ if (stage) {
       group.append(shade, edge);
       group.addEventListener("keydown", onKey);
     }
-    dots().append(group);
+    if (group.parentNode !== dots()) dots().append(group);
     group.firstChild.setAttribute("d",
       `M0 0H${width}V${height}H0ZM${x1} ${y1}H${x2}V${y2}H${x1}Z`);
     const edge = group.lastChild;

@@ -62,8 +62,11 @@ def make_served(root: Path) -> Served:
 
 def _fill(served: Served, version: str) -> None:
     database, pins = served.database, served.pins
-    rows = [{"pin_id": pin, "image": f"photos/{path.name}", "title": f"Family {pin[1]} <{pin}>",
-             "board": "drawn", "created_at": dt.datetime(2026, 11, 1)} for pin, path in pins.items()]  # fmt: skip
+    rows = [
+        {"pin_id": pin, "image": f"photos/{path.name}", "title": f"Family {pin[1]} <{pin}>",
+         "board": "drawn", "created_at": dt.datetime(2026, 11, 1)}
+        for pin, path in pins.items()
+    ]  # fmt: skip
     _add(database, "pins", rows)
     queries = [pin for pin in pins if pin.endswith("-0")]
     pairs = [(query, pin) for query in queries for pin in pins if pin != query]

@@ -1,5 +1,6 @@
 """The JSON API: what it finds, what it refuses, and with which sentence."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -81,25 +82,22 @@ def test_what_is_no_image_is_refused(client: TestClient) -> None:
         ({"json": {"image": "x"}}, 415, "Send a form (multipart/form-data)"),
         ({"files": [("image", b"x"), ("image", b"y")]}, 400, "Too many files"),
         ({"files": {"image": bytes(MAX_BYTES + 2**17)}}, 413, "20 MiB"),
-        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "cannot be read"),
-    ):  # fmt: skip
+        ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 400, "cannot be"),
+    ):
         answer = client.post("/api/search", **body)
-        assert (answer.status_code, sentence in answer.json()["detail"]) == (status, True), answer.text
+        assert (answer.status_code, sentence in answer.json()["detail"]) == (status, True), (
+            answer.text
+        )
 
 
 def test_an_upload_without_a_length_ends_when_it_is_too_large(client: TestClient) -> None:
-    asked = 0
-
-    def endless():
-        nonlocal asked
+    def parts() -> Iterator[bytes]:
         yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
-        for asked in range(1000):
+        for _ in range(30):
             yield bytes(2**20)
 
-    answer = client.post(
-        "/api/search", content=endless(), headers={"content-type": "multipart/form-data; boundary=x"}
-    )
-    assert answer.status_code == 413
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    assert client.post("/api/search", content=parts(), headers=headers).status_code == 413
 
 
 def test_related_pins_in_the_order_of_an_arm(client: TestClient) -> None:
@@ -143,7 +141,9 @@ def test_health_names_the_index_that_is_searched(client: TestClient, served: Ser
 def test_metrics_count_requests_by_route_and_status(client: TestClient) -> None:
     client.get("/api/pins/who/related")
     text = client.get("/metrics").text
-    line = 'related_pins_requests_total{method="GET",route="/api/pins/{pin_id}/related",status="404"}'
+    line = (
+        'related_pins_requests_total{method="GET",route="/api/pins/{pin_id}/related",status="404"}'
+    )
     assert line in text
     assert 'related_pins_request_seconds_bucket{route="/healthz",le="+Inf"}' in text
     assert "related_pins_queue_size 32" in text
@@ -153,6 +153,7 @@ def test_a_new_generation_is_searched_and_an_erased_pin_never_shown(tmp_path: Pa
     served = make_served(tmp_path)
     service = served.service()
     with TestClient(create_app(service)) as client:
+
         def pins() -> set[str]:
             found = client.post("/api/search", files=sent(served)).json()
             return {match["pin_id"] for match in found["whole"]}

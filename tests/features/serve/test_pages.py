@@ -98,7 +98,9 @@ def test_every_answer_carries_the_headers_and_no_inline_code(client: TestClient,
     assert "unsafe" not in answer.headers["content-security-policy"]
     assert answer.headers["x-content-type-options"] == "nosniff"
     if "html" in answer.headers["content-type"]:
-        assert not re.search(r"<style|\sstyle=|\son\w+=|<script>|javascript:|https?://", answer.text)
+        assert not re.search(
+            r"<style|\sstyle=|\son\w+=|<script>|javascript:|https?://", answer.text
+        )
 
 
 def test_a_name_that_is_not_the_servers_is_refused(client: TestClient) -> None:
@@ -127,7 +129,8 @@ def test_with_a_token_nothing_is_shown_without_it(served: Served) -> None:
 
 
 def test_a_short_token_is_refused(served: Served) -> None:
-    with pytest.raises(ValueError, match="fewer than 16"), TestClient(
-        create_app(served.service(token="short"))
-    ) as client:
+    with (
+        pytest.raises(ValueError, match="fewer than 16"),
+        TestClient(create_app(served.service(token="short"))) as client,
+    ):
         client.get("/")
