@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image as pil
 
-from features.images import Image, UnreadableImage, image_file, load_image
-from features.remote import RemoteImages
+from features.images import Image, UnreadableImage, load_image
+from features.pin_images import PinImages
 
 SIZES = (240, 480, 1080)
 KEPT_BYTES = 64 * 2**20
@@ -30,8 +30,7 @@ class Pictures:
     """JPEGs of pins whose longest side is one of SIZES. Safe to share between threads."""
 
     def __init__(self, source: Path, home: Path) -> None:
-        self.source = source
-        self.remote = RemoteImages(home / "remote")
+        self.images = PinImages(source, home)
         self._kept: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
@@ -41,8 +40,7 @@ class Pictures:
         """The file of an image: a path inside the source folder, or a URI that was fetched before;
         nothing is fetched now. Raises UnreadableImage with the reason where there is none.
         """
-        local = "://" not in image
-        path = image_file(self.source, image) if local else self.remote.kept(image)
+        path = self.images.file(image)
         try:
             status = path.stat()
         except (OSError, ValueError) as error:
