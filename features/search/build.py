@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -26,15 +25,8 @@ from features.search.generation import (
     index_folder,
     swap_in,
 )
-from features.search.index import VECTORS, ObjectIndex, no_index, open_index
-from features.search.vectors import (
-    Rows,
-    VectorIndex,
-    Vectors,
-    blocks,
-    new_vectors,
-    write_vectors,
-)
+from features.search.index import IMAGES, OBJECTS, VECTORS, ObjectIndex, no_index, open_index
+from features.search.vector_writer import VectorWriter
 from features.shards import read_shard
 from features.store import Progress
 from features.visuals import PinVisual
@@ -148,22 +140,24 @@ def _swap(
 ) -> Generation:
     """Writes a generation of what is kept of the old one and of the new images."""
     parts: list[Entries] = []
-    objects = images = None
+    objects, images = VectorWriter(), VectorWriter()
     if old is not None:
         kept, image_rows, object_rows = shown_by(old.entries, pins)
         parts.append(kept)
-        objects = _copied(old.objects, object_rows)
-        images = _copied(old.images, image_rows)
+        objects = VectorWriter(old.objects, object_rows)
+        images = VectorWriter(old.images, image_rows)
     for visuals in new:
         parts.append(entries_of(visuals, pins))
-        objects = _added(objects, np.concatenate([getattr(v, VECTORS) for v in visuals]))
-        images = _added(images, np.stack([v.whole for v in visuals]))
+        objects.add(np.concatenate([getattr(v, VECTORS) for v in visuals]))
+        images.add(np.stack([v.whole for v in visuals]))
     entries = joined(parts)
 
-    def write(folder: Path) -> None:
+    def write(folder: Path) -> dict[str, str]:
         write_entries(entries, folder)
-        write_vectors(objects, folder, "objects")
-        write_vectors(images, folder, "images")
+        return {
+            "objects_by": objects.write(folder / OBJECTS),
+            "images_by": images.write(folder / IMAGES),
+        }
 
     described = {
         "feature_version": version, "vectors": VECTORS, "state": _state(pins),
@@ -190,20 +184,6 @@ def _read(
         yield read_shard(home / shard, contents)
 
 
-def _copied(vectors: VectorIndex, rows: Rows) -> Any:
-    new = new_vectors(vectors.dimension)
-    for block in blocks(vectors, rows):
-        new.add(block)
-    return new
-
-
-def _added(index: Any, vectors: Vectors) -> Any:
-    index = index or new_vectors(vectors.shape[1])
-    if len(vectors):
-        index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-    return index
-
-
 def _pins_of(entries: Entries) -> Pins:
     return dict(zip(entries.content_hashes.to_pylist(), entries.pins.to_pylist(), strict=True))
 
@@ -224,6 +204,7 @@ def index_status(database: Database, home: Path, version: str) -> dict[str, int 
     return {
         "feature_version": version, "generation": generation.name, "made_at": generation.made_at,
         "vectors": generation.vectors, "objects": generation.n_objects,
-        "images": generation.n_images, "pins": generation.n_pins, "bytes": generation.n_bytes,
+        "objects_by": generation.objects_by, "images": generation.n_images,
+        "images_by": generation.images_by, "pins": generation.n_pins, "bytes": generation.n_bytes,
         "images_to_add": len(wanted - there), "images_to_remove": len(there - wanted),
     }  # fmt: skip

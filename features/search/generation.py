@@ -26,7 +26,8 @@ class DamagedIndex(ValueError):
 @dataclass(frozen=True)
 class Generation:
     """What current.json says. name: of its folder. vectors: which vectors of objects it holds.
-    state: fingerprint of the pins and contents in it. files: name -> (bytes, SHA-256).
+    state: fingerprint of the pins and contents in it. objects_by, images_by: how their vectors are
+    searched. files: name -> (bytes, SHA-256).
     """
 
     name: str
@@ -36,6 +37,8 @@ class Generation:
     n_objects: int
     n_images: int
     n_pins: int
+    objects_by: str
+    images_by: str
     made_at: str
     files: dict[str, tuple[int, str]]
 
@@ -81,21 +84,21 @@ def check(folder: Path, generation: Generation) -> Path:
 
 
 def swap_in(
-    folder: Path, described: Mapping[str, Any], write: Callable[[Path], None]
+    folder: Path, described: Mapping[str, Any], write: Callable[[Path], Mapping[str, str]]
 ) -> Generation:
     """Writes a new generation aside with `write`, makes it the current one and deletes all others;
     killed before it is current, it leaves the old one as it was. The caller holds the lock.
 
-    described: the fields of Generation that the caller knows.
+    described: the fields of Generation that the caller knows; `write` returns the others.
     """
     now = datetime.now(UTC)
     name = now.strftime("%Y%m%dT%H%M%S%fZ")
     clear(folder)
     (folder / name).mkdir(parents=True)
-    write(folder / name)
+    written = write(folder / name)
     files = {path.name: _flushed(path) for path in sorted((folder / name).iterdir())}
     made_at = now.isoformat(timespec="seconds")
-    made = Generation(name=name, made_at=made_at, files=files, **described)
+    made = Generation(name=name, made_at=made_at, files=files, **{**described, **written})
     _write_current(folder, made)
     clear(folder)
     return made

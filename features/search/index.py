@@ -14,6 +14,7 @@ from features.search.results import Match
 from features.search.vectors import VectorIndex, open_vectors
 
 VECTORS = "crops"  # of PinVisual: which vectors of objects are indexed, 'crops' or 'padded'
+OBJECTS, IMAGES = "objects.faiss", "images.faiss"
 _TRIES = 5  # to open a generation while newer ones are swapped in
 Vectors = NDArray[np.float32]
 
@@ -50,7 +51,7 @@ class ObjectIndex:
         among = None
         if categories is not None:
             codes = self.entries.codes_of(categories)
-            among = np.flatnonzero(np.isin(self.entries.category_codes, codes))
+            among = np.isin(self.entries.category_codes, codes)
         return [
             [self._object(row, cosine) for cosine, row in zip(*found, strict=True) if row >= 0]
             for found in _pairs(*self.objects.nearest(queries, top, among))
@@ -146,7 +147,7 @@ def _opened(folder: Path, generation: Generation) -> ObjectIndex:
         )
     place = check(folder, generation)
     entries, pins = read_entries(place)
-    objects, images = open_vectors(place, "objects"), open_vectors(place, "images")
+    objects, images = open_vectors(place / OBJECTS), open_vectors(place / IMAGES)
     return ObjectIndex(generation, entries, pins, objects, images)
 
 

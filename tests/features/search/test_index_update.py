@@ -23,7 +23,7 @@ from tests.features.search.indexed import VERSION, publish
 FIRST = {f"p{n:02}": f"content{n:02}" for n in range(20)}
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["features.search.build"])
-SECOND = {f"q{n:02}": f"other{n:02}" for n in range(12)}
+SECOND = {f"q{n:02}": f"other{n:02}" for n in range(8)}
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_a_reading_process_never_sees_an_error_while_generations_are_swapped(
     reader = PROCESSES.Process(target=poll, args=(home, ready, stop, seen))
     reader.start()
     assert ready.wait(60)
-    for turn in range(12):
+    for turn in range(8):
         publish(database, home, {"a": FIRST, "b": SECOND} if turn % 2 else {"a": FIRST})
         build_index(database, home, VERSION)
     stop.set()
@@ -184,7 +184,7 @@ def build_and_die(home: Path, moment: str) -> None:
 
     clear = generation.clear
     if moment == "writing":
-        build.write_vectors = die
+        build.write_entries = die
     elif moment == "swapping":
         generation._write_current = die
     else:  # at the second of the calls, once the new generation is current
@@ -308,7 +308,7 @@ def test_the_image_of_another_pin_stays(database: Database, home: Path) -> None:
 def test_an_index_that_cannot_be_read_does_not_keep_an_erased_pin(
     database: Database, home: Path
 ) -> None:
-    name = next(name for name in files_of(home) if name.endswith("objects.flat"))
+    name = next(name for name in files_of(home) if name.endswith("objects.faiss"))
     damage(index_folder(home, VERSION) / name, "truncated")
     erase_files(database, home, "pin", "p07")
     assert not index_folder(home, VERSION).exists()
