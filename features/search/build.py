@@ -1,7 +1,7 @@
 """Making an index from the visual shards, and keeping it up with them."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from features.search.entries import (
     shown_by,
     write_entries,
 )
-from features.search.generation import Generation, check, clear, current, index_folder, swap_in
+from features.search.generation import (
+    CURRENT,
+    Generation,
+    check,
+    clear,
+    current,
+    index_folder,
+    swap_in,
+)
 from features.search.index import VECTORS, ObjectIndex, no_index, open_index
 from features.search.vectors import (
     Rows,
@@ -71,11 +79,12 @@ def update_index(
     return _made(database, home, feature_version, old, progress)
 
 
-def erase_pin(home: Path, pin_id: str) -> list[Path]:
-    """Takes a pin out of the indexes of all versions; the folders of those that held it.
+def erase_pin(home: Path, pin_id: str, kept: Container[str]) -> list[Path]:
+    """Takes a pin, and every image that is not among `kept` (content hashes), out of the indexes of
+    all versions; the folders that were rewritten or removed.
 
-    Its image goes too, unless another pin shows it. Leftovers of killed runs go in any case. What
-    cannot be read is removed: it may hold the pin.
+    Leftovers of killed runs go in any case. An index that cannot be read is removed: it may hold
+    the pin.
     """
     changed = []
     for folder in sorted(path for path in (home / "index").glob("*") if path.is_dir()):
@@ -83,16 +92,23 @@ def erase_pin(home: Path, pin_id: str) -> list[Path]:
         try:
             old = open_index(home, folder.name)
         except ValueError:
-            shutil.rmtree(folder)
+            drop_index(home, folder.name)
             changed.append(folder)
             continue
-        pins = _pins_of(old.entries)
-        if not any(pin_id in some for some in pins.values()):
-            continue
-        left = {h: [pin for pin in some if pin != pin_id] for h, some in pins.items()}
-        _swap(home, folder.name, {h: some for h, some in left.items() if some}, old)
-        changed.append(folder)
+        before = _pins_of(old.entries)
+        left = {h: [pin for pin in some if pin != pin_id] for h, some in before.items()}
+        left = {h: some for h, some in left.items() if some and h in kept}
+        if left != before:
+            _swap(home, folder.name, left, old)
+            changed.append(folder)
     return changed
+
+
+def drop_index(home: Path, feature_version: str) -> None:
+    """Deletes the index of a feature version; who has it open keeps it."""
+    folder = index_folder(home, feature_version)
+    (folder / CURRENT).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _made(

@@ -68,6 +68,14 @@ def write_vectors(index: Any, folder: Path, name: str) -> None:
 
 
 def open_vectors(folder: Path, name: str) -> VectorIndex:
-    """The vectors of checked files, mapped into memory."""
-    flat = faiss.read_index(str(folder / f"{name}.flat"), faiss.IO_FLAG_MMAP_IFC)
-    return VectorIndex(flat)
+    """The vectors of checked files, mapped into memory; FileNotFoundError where they are gone."""
+    return VectorIndex(_mapped(folder / f"{name}.flat"))
+
+
+def _mapped(path: Path) -> Any:
+    try:
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        if not path.exists():
+            raise FileNotFoundError(str(path)) from error
+        raise
