@@ -1,11 +1,11 @@
-"""An image, or an object of an indexed pin, as a query: what is found in it, and what is like it."""
+"""A search: what is found in an image, or known of an indexed pin, and what is like it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.boxes import area, iou
+from features.boxes import iou
 from features.detector import Detections
 from features.images import Image
 from features.search.agreement import OFFERED, agreement
