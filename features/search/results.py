@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
+Lab = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Match:
     """One indexed object, or whole image, that is like the query.
 
-    object_no, category, score, box (xyxy, pixels of the original): of the object; None for a whole
-    image. cosine: in [-1, 1].
+    object_no, category, score, box (xyxy, pixels of the original), colour (CIE Lab): of the object;
+    None for a whole image. cosine: in [-1, 1].
     """
 
     pin_id: str
@@ -20,6 +21,7 @@ class Match:
     score: float | None
     box: Box | None
     cosine: float
+    colour: Lab | None = None
 
 
 @dataclass(frozen=True)
