@@ -64,7 +64,7 @@ def product_kinds(
     return {
         pin: frozenset({(BOARDS[board], title_colour(title))})
         for pin, title, board in rows
-        if board in BOARDS
+        if board is not None and board in BOARDS
     }
 
 

@@ -30,8 +30,8 @@ class ObjectResults:
 
     category, score: None for a drawn crop in which nothing was detected. agreement: how well the
     matches agree with one another, in [0, 1]. offered: whether that suffices to show the object as
-    a starting point; a drawn crop is always offered. matches: by falling cosine, near-duplicates
-    once, at most as many as were asked for.
+    a starting point; a drawn crop is always offered. matches: by falling likeness
+    (features/search/likeness.py), near-duplicates once, at most as many as were asked for.
     """
 
     box: Box
