@@ -66,8 +66,9 @@ def build_index(
     if server is None:
         made = _written(folder, pins, None, new, VECTORS)
     else:
+        seen: set[str] = set()
         made = swap_in(folder, _described(folder, pins, server, VECTORS), lambda place: _on_server(
-            build_milvus(server, folder.name, place.name, new, pins, VECTORS)
+            build_milvus(server, folder.name, place.name, _noted(new, seen), pins, VECTORS), seen
         ))  # fmt: skip
     if old_server not in (None, server):
         drop_milvus(str(old_server), feature_version)
@@ -174,8 +175,9 @@ def _changed(
     server, vectors = generation.server, generation.vectors
     if server is None:
         return _written(folder, pins, open_mapped(folder), new, vectors)
+    seen = set(generation.categories)
     return swap_in(folder, _described(folder, pins, server, vectors), lambda _: _on_server(
-        update_milvus(server, folder.name, new, pins, before, vectors)
+        update_milvus(server, folder.name, _noted(new, seen), pins, before, vectors), seen
     ))  # fmt: skip
 
 
@@ -201,22 +203,29 @@ def _written(
         return {
             "n_objects": entries.n_objects, "objects_by": objects.write(place / OBJECTS),
             "n_images": entries.n_images, "images_by": images.write(place / IMAGES),
+            "categories": entries.categories,
         }  # fmt: skip
 
     return swap_in(folder, _described(folder, pins, None, vectors), write)
 
 
-def _described(
-    folder: Path, pins: Pins, server: str | None, vectors: str
-) -> dict[str, Any]:
+def _described(folder: Path, pins: Pins, server: str | None, vectors: str) -> dict[str, Any]:
     return {
         "feature_version": folder.name, "vectors": vectors, "state": _state(pins),
         "n_pins": sum(map(len, pins.values())), "server": server,
     }  # fmt: skip
 
 
-def _on_server(counts: Mapping[str, int]) -> dict[str, Any]:
-    return {**counts, "objects_by": "Milvus", "images_by": "Milvus"}
+def _on_server(counts: Mapping[str, int], categories: set[str]) -> dict[str, Any]:
+    by = {"objects_by": "Milvus", "images_by": "Milvus"}
+    return {**counts, **by, "categories": tuple(sorted(categories))}
+
+
+def _noted(new: New, categories: set[str]) -> Iterator[list[PinVisual]]:
+    """The same, while the categories of the objects are added to `categories`."""
+    for visuals in new:
+        categories.update(name for visual in visuals for name in visual.categories)
+        yield visuals
 
 
 def _published(database: Database, version: str) -> tuple[Pins, Shards]:

@@ -37,6 +37,7 @@ class Generation:
     n_objects: int
     n_images: int
     n_pins: int
+    categories: tuple[str, ...]
     objects_by: str
     images_by: str
     server: str | None
@@ -79,7 +80,8 @@ def current(folder: Path) -> Generation | None:
         raise damaged(folder, f"{CURRENT} is not of this program's version")
     try:
         files = {Path(name).name: (int(n), str(sha)) for name, (n, sha) in found["files"].items()}
-        return Generation(**found | {"name": Path(found["name"]).name, "files": files})
+        names = {"name": Path(found["name"]).name, "categories": tuple(found["categories"])}
+        return Generation(**found | names | {"files": files})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise damaged(folder, f"{CURRENT} lacks something") from error
 

@@ -21,12 +21,14 @@ class ObjectIndex(Protocol):
 
     Images count once, however many pins show them: a match names the first of these pins, in the
     order of their ids, and `same_image` names all. n_objects, n_images: how many are indexed.
+    categories: that objects have.
     """
 
     feature_version: str
     generation: str
     n_objects: int
     n_images: int
+    categories: tuple[str, ...]
 
     def search_objects(
         self, vectors: Vectors, top: int, categories: Sequence[str] | None = None
@@ -51,6 +53,9 @@ class ObjectIndex(Protocol):
 
         Raises ValueError for a pin or an object that is not indexed.
         """
+
+    def whole(self, pin_ids: Sequence[str]) -> Vectors:
+        """Vectors `(P, D)` of the whole images of pins; ValueError for one that is not indexed."""
 
 
 def open_index(home: Path, feature_version: str) -> ObjectIndex:

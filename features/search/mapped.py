@@ -14,8 +14,10 @@ from features.search.results import Match
 from features.search.vectors import VectorIndex, open_vectors
 
 OBJECTS, IMAGES = "objects.faiss", "images.faiss"
+_ONE = np.ones(1, dtype=np.float32)
 _TRIES = 5  # to open a generation while newer ones are swapped in
 Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 
 class MappedIndex:
@@ -34,6 +36,7 @@ class MappedIndex:
         self.generation = generation.name
         self.n_objects = entries.n_objects
         self.n_images = entries.n_images
+        self.categories = entries.categories
         self.entries = entries
         self.objects = objects
         self.images = images
@@ -42,48 +45,35 @@ class MappedIndex:
     def search_objects(
         self, vectors: Vectors, top: int, categories: Sequence[str] | None = None
     ) -> list[list[Match]]:
-        """For each query `(Q, E)` the nearest objects, at most `top`, by falling cosine.
-
-        categories: only objects of these; none of them indexed gives empty lists.
-        """
         queries = _checked(vectors, self.objects, top)
         among = None
         if categories is not None:
             codes = self.entries.codes_of(categories)
             among = np.isin(self.entries.category_codes, codes)
-        return [
-            [self._object(row, cosine) for cosine, row in zip(*found, strict=True) if row >= 0]
-            for found in _pairs(*self.objects.nearest(queries, top, among))
-        ]
+        cosines, rows = self.objects.nearest(queries, top, among)
+        return [self._objects(*found) for found in zip(rows, cosines, strict=True)]
 
     def search_images(self, vectors: Vectors, top: int) -> list[list[Match]]:
-        """For each query `(Q, D)` the nearest whole images, at most `top`, by falling cosine."""
         queries = _checked(vectors, self.images, top)
-        return [
-            [self._image(row, cosine) for cosine, row in zip(*found, strict=True) if row >= 0]
-            for found in _pairs(*self.images.nearest(queries, top))
-        ]
+        cosines, rows = self.images.nearest(queries, top)
+        return [self._images(*found) for found in zip(rows, cosines, strict=True)]
 
     def same_image(self, pin_id: str) -> tuple[str, ...]:
-        """The pins that show the same image, the pin itself among them, in order.
-
-        Raises ValueError for a pin that is not indexed.
-        """
         return tuple(self.entries.pins[self._row(pin_id)].as_py())
 
     def look_up(self, pin_id: str, object_no: int | None = None) -> tuple[Match, Vectors]:
-        """A pin's object, or whole image for None, and its vector `(E,)` or `(D,)`.
-
-        Raises ValueError for a pin or an object that is not indexed.
-        """
         image = self._row(pin_id)
         if object_no is None:
-            return self._image(image, 1.0), self.images[np.array([image])][0]
+            (match,) = self._images(np.array([image]), _ONE)
+            return match, self.images[np.array([image])][0]
         first, end = self.entries.first_object[image : image + 2].tolist()
         if not 0 <= object_no < end - first:
             raise ValueError(f"Pin {pin_id} has no object {object_no}; it has {end - first}.")
-        row = first + object_no
-        return self._object(row, 1.0), self.objects[np.array([row])][0]
+        row = np.array([first + object_no])
+        return self._objects(row, _ONE)[0], self.objects[row][0]
+
+    def whole(self, pin_ids: Sequence[str]) -> Vectors:
+        return self.images[np.array([self._row(pin) for pin in pin_ids], dtype=np.int64)]
 
     def pins(self) -> dict[str, list[str]]:
         """The pins that show each image, by content hash."""
@@ -100,20 +90,34 @@ class MappedIndex:
             )
         return int(self._pins["image"][place].as_py())
 
-    def _image(self, row: int, cosine: float) -> Match:
-        pin, content = self._named(row)
-        return Match(pin, content, None, None, None, None, _cosine(cosine))
+    def _images(self, rows: Rows, cosines: Vectors) -> list[Match]:
+        """Matches `(R,)` of image rows, best first; a row of -1 is none."""
+        pins, hashes = self._named(rows[rows >= 0])
+        found = zip(pins, hashes, np.clip(cosines, -1, 1).tolist(), strict=False)
+        return [
+            Match(pin, content, None, None, None, None, cosine) for pin, content, cosine in found
+        ]
 
-    def _object(self, row: int, cosine: float) -> Match:
-        entries = self.entries
-        pin, content = self._named(int(entries.image_of(np.array([row]))[0]))
-        category = entries.categories[entries.category_codes[row]]
-        number, score = int(entries.object_no[row]), float(entries.scores[row])
-        return Match(pin, content, number, category, score, entries.box(row), _cosine(cosine))
+    def _objects(self, rows: Rows, cosines: Vectors) -> list[Match]:
+        """Matches `(R,)` of object rows, best first; a row of -1 is none."""
+        entries, rows = self.entries, rows[rows >= 0]
+        found = zip(
+            *self._named(entries.image_of(rows)), entries.object_no[rows].tolist(),
+            entries.category_codes[rows].tolist(), entries.scores[rows].tolist(),
+            map(tuple, entries.boxes[rows].tolist()), np.clip(cosines, -1, 1).tolist(),
+            map(tuple, entries.colours[rows].tolist()), strict=False,
+        )  # fmt: skip
+        names = entries.categories
+        return [
+            Match(pin, content, number, names[code], score, box, cosine, colour)
+            for pin, content, number, code, score, box, cosine, colour in found
+        ]
 
-    def _named(self, image: int) -> tuple[str, str]:
-        """(first pin, content hash) of an image."""
-        return self.entries.pins[image][0].as_py(), self.entries.content_hashes[image].as_py()
+    def _named(self, images: Rows) -> tuple[list[str], list[str]]:
+        """(first pins, content hashes) of images."""
+        pins, rows = self.entries.pins, pa.array(images)
+        first = pins.values.take(pa.array(pins.offsets.to_numpy()[images]))
+        return first.to_pylist(), self.entries.content_hashes.take(rows).to_pylist()
 
 
 def open_mapped(folder: Path) -> MappedIndex:
@@ -145,12 +149,3 @@ def _checked(vectors: Vectors, index: VectorIndex, top: int) -> Vectors:
     if top < 1:
         raise ValueError(f"top is at least 1, not {top}.")
     return queries
-
-
-def _pairs(cosines: Vectors, rows: NDArray[np.int64]) -> list[tuple[list[float], list[int]]]:
-    return list(zip(cosines.tolist(), rows.tolist(), strict=True))
-
-
-def _cosine(value: float) -> float:
-    """Within [-1, 1]: float16 rounds a little beyond."""
-    return min(1.0, max(-1.0, value))

@@ -39,6 +39,7 @@ class MilvusIndex:
         self.generation = generation.name
         self.n_objects = generation.n_objects
         self.n_images = generation.n_images
+        self.categories = generation.categories
         self.server = generation.server
         with reached(self.server) as client:
             self.widths = {
@@ -176,8 +177,8 @@ def _match(row: Mapping[str, Any], cosine: float) -> Match:
     box, colour = row.get("box"), row.get("colour")
     return Match(
         row["pins"][0], row["content_hash"], row.get("object_no"), row.get("category"),
-        row.get("score"), tuple(box) if box else None, min(1.0, max(-1.0, cosine)),
-        tuple(colour) if colour else None,
+        row.get("score"), (box[0], box[1], box[2], box[3]) if box else None,
+        min(1.0, max(-1.0, cosine)), (colour[0], colour[1], colour[2]) if colour else None,
     )  # fmt: skip
 
 

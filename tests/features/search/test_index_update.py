@@ -16,7 +16,8 @@ from features.search import build, generation
 from features.search.build import build_index, index_status, update_index
 from features.search.entries import read_entries
 from features.search.generation import CURRENT, current, index_folder
-from features.search.index import ObjectIndex, open_index
+from features.search.index import open_index
+from features.search.mapped import MappedIndex
 from sql.database import Database, open_database
 from tests.features.search.indexed import VERSION, publish
 
@@ -33,15 +34,12 @@ def home(database: Database, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def everything(index: ObjectIndex) -> dict[tuple[str, int | None], tuple]:
+def everything(index: MappedIndex) -> dict[tuple[str, int | None], tuple]:
     """Every entry by (content, object_no): its match and its vector."""
     found = {}
     for pin in index._pins["pin_id"].to_pylist():
         image, vector = index.look_up(pin)
-        n_objects = sum(
-            index.entries.first_object[row + 1] - index.entries.first_object[row]
-            for row in [index._row(pin)]
-        )
+        n_objects = np.diff(index.entries.first_object)[index._row(pin)]
         found[image.content_hash, None] = (image, vector.tobytes(), index.same_image(pin))
         for number in range(n_objects):
             match, vector = index.look_up(pin, number)
