@@ -24,7 +24,7 @@ from tests.features.search.indexed import VERSION, publish
 FIRST = {f"p{n:02}": f"content{n:02}" for n in range(20)}
 PROCESSES = multiprocessing.get_context("forkserver")
 PROCESSES.set_forkserver_preload(["features.search.build"])
-SECOND = {f"q{n:02}": f"other{n:02}" for n in range(8)}
+SECOND = {f"q{n:02}": f"other{n:02}" for n in range(12)}
 
 
 @pytest.fixture
