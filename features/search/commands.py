@@ -65,8 +65,8 @@ def search(
         raise ValueError(f"{image}: {error}") from error
     extractor = visual_extractor(detector, embedder, pooling, projection)
     index = open_index(home, extractor.feature_version)
-    for name in set(category or ()) - set(index.entries.categories):
-        names = ", ".join(sorted(index.entries.categories))
+    for name in set(category or ()) - set(index.categories):
+        names = ", ".join(sorted(index.categories))
         raise ValueError(f"No indexed object is a {name}; there are {names}.")
     results = Searcher(extractor, index).search(query, boxes, category, top)
     _print(image, results, category)

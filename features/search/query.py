@@ -1,20 +1,22 @@
-"""An image, or an object of an indexed pin, as a query: what is found in it, and what is like it."""
+"""A search: what is found in an image, or known of an indexed pin, and what is like it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.boxes import area, iou
+from features.boxes import iou
 from features.detector import Detections
 from features.images import Image
 from features.search.agreement import OFFERED, agreement
 from features.search.index import VECTORS, ObjectIndex
+from features.search.likeness import by_likeness
 from features.search.merging import COPY, distinct, one_per_image, things
-from features.search.results import Box, Match, ObjectResults, SearchResults
+from features.search.results import Match, ObjectResults, SearchResults
 from features.visuals import PinVisual, VisualExtractor, dominance
 
-FETCHED = 3  # entries asked of the index per match that is wanted: merging drops some
+FETCHED, LEAST = 10, 200  # entries asked of the index: per match that is wanted, and at least
 SAME_PLACE = 0.5  # IoU from which a drawn crop has the category of a found object
 Vectors = NDArray[np.float32]
 
@@ -72,16 +74,15 @@ class Searcher:
         """
         rows = list(range(len(visual.scores))) if drawn else starting_points(visual, categories)
         vectors = getattr(visual, VECTORS)[rows]
-        found = self.index.search_objects(vectors, FETCHED * top, categories) if rows else []
+        found = self.index.search_objects(vectors, _fetched(top), categories) if rows else []
         objects = [
-            self._object(visual, row, matches, top, drawn)
+            self._results(_as_query(visual, row), matches, top)
             for row, matches in zip(rows, found, strict=True)
         ]
-        whole = self.index.search_images(visual.whole[None], FETCHED * top)[0]
-        return SearchResults(
-            visual.width, visual.height, tuple(objects),
-            self._merged(whole, visual.content_hash, top),
-        )  # fmt: skip
+        if drawn:
+            objects = [replace(results, offered=True) for results in objects]
+        whole = self._like_whole(visual.whole, visual.content_hash, top)
+        return SearchResults(visual.width, visual.height, tuple(objects), whole)
 
     def like_object(self, pin_id: str, object_no: int, top: int = 20) -> ObjectResults:
         """What is like an object of an indexed pin, whose image is not looked at again.
@@ -89,33 +90,30 @@ class Searcher:
         Raises ValueError for a pin or an object that is not indexed.
         """
         known, vector = self.index.look_up(pin_id, object_no)
-        assert known.box is not None
-        found = self.index.search_objects(vector[None], FETCHED * top)[0]
-        matches = self._merged(found, known.content_hash, top)
-        trust = agreement(known.category, known.score, matches)
-        return ObjectResults(
-            known.box, known.category, known.score, trust, trust >= OFFERED, matches
-        )
+        found = self.index.search_objects(vector[None], _fetched(top))[0]
+        return self._results(known, found, top)
 
     def like_image(self, pin_id: str, top: int = 20) -> tuple[Match, ...]:
         """What is like the whole image of an indexed pin; ValueError for one that is not."""
         known, vector = self.index.look_up(pin_id)
-        found = self.index.search_images(vector[None], FETCHED * top)[0]
-        return self._merged(found, known.content_hash, top)
+        return self._like_whole(vector, known.content_hash, top)
 
-    def _object(
-        self, visual: PinVisual, row: int, found: Sequence[Match], top: int, drawn: bool
-    ) -> ObjectResults:
-        category = visual.categories[row] or None
-        score = float(visual.scores[row]) if category else None
-        matches = self._merged(found, visual.content_hash, top)
-        trust = agreement(category, score, matches)
-        offered = drawn or trust >= OFFERED
-        return ObjectResults(_box(visual.boxes[row]), category, score, trust, offered, matches)
+    def _like_whole(self, vector: Vectors, content: str, top: int) -> tuple[Match, ...]:
+        return self._merged(self.index.search_images(vector[None], 3 * top)[0], content, top)
+
+    def _results(self, query: Match, found: Sequence[Match], top: int) -> ObjectResults:
+        """Results of an object, given the entries with the highest cosine."""
+        assert query.box is not None
+        alike = by_likeness(found, np.array(query.colour, dtype=np.float32))
+        matches = self._merged(alike, query.content_hash, top)
+        trust = agreement(query.category, query.score, matches)
+        return ObjectResults(
+            query.box, query.category, query.score, trust, trust >= OFFERED, matches
+        )
 
     def _merged(self, found: Sequence[Match], leave_out: str, top: int) -> tuple[Match, ...]:
         """The first `top` matches of different pictures."""
-        matches = one_per_image(found, leave_out)
+        matches = one_per_image(found, leave_out)[: 3 * top]
         whole = self.index.whole([match.pin_id for match in matches])
         return tuple(matches[row] for row in distinct(whole @ whole.T, COPY, top))
 
@@ -160,6 +158,13 @@ def as_drawn(found: Detections, boxes: NDArray[np.float32]) -> Detections:
     return Detections(boxes, scores, tuple(labels), found.width, found.height)
 
 
-def _box(box: NDArray[np.float32]) -> Box:
-    x1, y1, x2, y2 = box.tolist()
-    return x1, y1, x2, y2
+def _fetched(top: int) -> int:
+    return max(LEAST, FETCHED * top)
+
+
+def _as_query(visual: PinVisual, row: int) -> Match:
+    """An object as the index would know it."""
+    category = visual.categories[row] or None
+    score = float(visual.scores[row]) if category else None
+    box, colour = tuple(visual.boxes[row].tolist()), tuple(visual.colours[row].tolist())
+    return Match("", visual.content_hash, row, category, score, box, 1.0, colour)
