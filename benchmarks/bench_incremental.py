@@ -102,7 +102,7 @@ def measure(source: Path, n_pins: int, scratch: Path) -> None:
     extractor.extract(warm)
     n_new_pairs = len(whole.candidates) - len(old.candidates)
     print(f"{len(whole.pins)} pins, {len(whole.candidates)} pairs, {len(days)} days of crops; "
-          f"new: {len(new)} pins, {n_new_pairs} pairs; load average {os.getloadavg()[0]:.1f}")  # fmt: skip
+          f"new: {len(new)} pins, {n_new_pairs} pairs; load {os.getloadavg()[0]:.1f}")  # fmt: skip
     runs = {
         "from empty": (old, days[:-1]),
         "the same again": (old, days[:-1]),

@@ -1,7 +1,7 @@
 """The daily feature steps: visuals of new pins, interest of objects, features of pairs."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,12 +26,13 @@ from features.remote import RemoteImages, image_files
 from features.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
-from sql.tables import object_interest, pin_objects, pin_visuals, quarantine, true_boxes
+from sql.tables import object_interest, pin_objects, pin_visuals, pins, quarantine, true_boxes
 from sql.tables import pair_features as pair_features_table
 from sql.tables import pair_interest as pair_interest_table
 
 SCHEMA = 2  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
+PINS_AT_A_TIME = 16_384
 _USUAL = """
 SELECT c.date, o.category, COALESCE(i.interest, 0) AS share
 FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = :version) AS c
@@ -67,8 +68,12 @@ def refresh_visuals(
     if extractor.projection is not None:
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
-    files, refused = _image_files(database, source, home, progress)
-    summary = store.refresh(files, extractor.extract, progress)
+    refused: dict[str, str] = {}
+    n_pins = int(database.read("SELECT count(*) AS n FROM pins")["n"][0].as_py())
+    blocks = _image_files(database, source, home, refused, progress)
+    summary = store.refresh_blocks(blocks, n_pins, extractor.extract, progress)
+    store.drop(sorted(refused))
+    store.drop_unknown()
     summary = replace(summary, unreadable={**summary.unreadable, **refused})
     rows: list[dict[str, object]] = [
         {"source_table": "image", "row_key": pin, "reason": reason, "row_json": None, "date": date}
@@ -98,7 +103,9 @@ def refresh_true_visuals(
     if version is None:
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
-    files, _ = _image_files(database, source, home, progress)
+    these = pins.c.pin_id.in_(sa.select(true_boxes.c.pin_id))
+    blocks = _image_files(database, source, home, {}, progress, these)
+    files = {pin: path for block in blocks for pin, path in block.items()}
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
 
     def describe(images: Sequence[Image]) -> list[PinVisual]:
@@ -276,13 +283,26 @@ def _usual_by_day(
 
 
 def _image_files(
-    database: Database, source: Path, home: Path, progress: Progress | None
-) -> tuple[dict[str, Path], dict[str, str]]:
-    """(pin -> image file, pin -> why it has none); remote images are kept in the home folder."""
-    rows = database.read("SELECT pin_id, image FROM pins ORDER BY pin_id").to_pylist()
+    database: Database,
+    source: Path,
+    home: Path,
+    refused: dict[str, str],
+    progress: Progress | None,
+    where: sa.ColumnElement[bool] | None = None,
+) -> Iterator[dict[str, Path]]:
+    """(pin -> image file) of the pins, block by block; remote images are kept in the home folder.
+    Why the others have none goes into `refused`, by pin.
+    """
     tick = None if progress is None else partial(progress, "remote images")
-    images = {row["pin_id"]: row["image"] for row in rows}
-    return image_files(images, source, RemoteImages(home / "remote"), tick)
+    remote, last = RemoteImages(home / "remote"), sa.true()
+    query = sa.select(pins.c.pin_id, pins.c.image).order_by("pin_id").limit(PINS_AT_A_TIME)
+    query = query if where is None else query.where(where)
+    while rows := database.read(query.where(last)).to_pylist():
+        images = {row["pin_id"]: row["image"] for row in rows}
+        files, none = image_files(images, source, remote, tick)
+        refused |= none
+        yield files
+        last = pins.c.pin_id > rows[-1]["pin_id"]
 
 
 def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:

@@ -1,15 +1,15 @@
 """The visual store: every pin's PinVisual, made once per image content and feature version."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-from features.images import Image, UnreadableImage, load_image, open_image
+from features.contents import Contents
+from features.images import Image, UnreadableImage, load_image
 from features.projection import Projection
 from features.shards import read_shard, shard_hashes, shard_unreadable, write_shard
 from features.visuals import PinVisual
@@ -17,6 +17,7 @@ from sql.database import Database, fingerprint
 from sql.tables import METADATA, pin_objects, pin_visuals
 
 SHARD = 256
+PINS_AT_A_TIME = 1024  # in a query
 BATCH = 16
 Progress = Callable[[str, int, int], None]
 MakeVisuals = Callable[[Sequence[Image]], list[PinVisual]]
@@ -53,45 +54,88 @@ class VisualStore:
         image has changed, shard by shard; killed and started again, it redoes at most the shard in
         flight. Other pins lose their rows, unless keep_others.
         """
-        contents, unreadable = _hash_files(images)
-        shards = self._shards_by_hash()
+        summary = self.refresh_blocks([images], len(images), make, progress)
+        if not keep_others:
+            self.drop([pin for pin in self._places() if pin not in images])
+        return replace(summary, objects=self._n_objects())
+
+    def refresh_blocks(
+        self,
+        blocks: Iterable[Mapping[str, Path]],
+        n_pins: int,
+        make: MakeVisuals,
+        progress: Progress | None = None,
+    ) -> VisualSummary:
+        """As refresh, for any number of pins, of which no more than a block is in memory at once;
+        other pins keep their rows. n_pins: of all blocks together.
+        """
+        done, described, reused = 0, 0, 0
+        unreadable: dict[str, str] = {}
+        with Contents(self.home) as known:
+            known.keep_only(self.feature_version, self._paths())
+            for images in blocks:
+                tick = None if progress is None else _offset(progress, done, n_pins)
+                found = self._refresh_block(known, images, make, tick)
+                described, reused = described + found.described, reused + found.reused
+                unreadable |= found.unreadable
+                done += len(images)
+        return VisualSummary(described, reused, unreadable, self._n_objects())
+
+    def _refresh_block(
+        self,
+        known: Contents,
+        images: Mapping[str, Path],
+        make: MakeVisuals,
+        progress: Callable[[int], None] | None,
+    ) -> VisualSummary:
+        contents, unreadable = known.hashes(images)
         files = {content: images[pin] for pin, content in contents.items()}
-        bad = self._unreadable()
+        shards, bad = known.find(self.feature_version, list(files))
         todo = sorted(set(files) - set(shards) - set(bad))
+        n_before = len(images) - len(todo)
         for done in range(0, len(todo), SHARD):
             part = todo[done : done + SHARD]
-            tick = None if progress is None else _offset(progress, done, len(todo))
+            tick = None if progress is None else _further(progress, n_before + done)
             found: dict[str, str] = {}
             made = describe_files([files[content] for content in part], part, make, found, tick)
-            shards.update(self._write(part, made, found))
+            path = self._write(part, made, found)
+            if path is not None:
+                shards |= dict.fromkeys((visual.content_hash for visual in made), path)
+                known.add(self.feature_version, path, set(part) - set(found), found)
             bad |= found
         unreadable |= {pin: bad[content] for pin, content in contents.items() if content in bad}
         pins = {pin: content for pin, content in contents.items() if content not in bad}
-        self._publish(pins, shards, keep_others)
+        self._publish(pins, shards)
+        self.drop(sorted(unreadable))
+        if progress is not None:
+            progress(len(images))
         new = set(todo)
         reused = sum(content not in new for content in pins.values())
         described = sum(content not in bad for content in todo)
-        return VisualSummary(described, reused, unreadable, self._n_objects())
+        return VisualSummary(described, reused, unreadable, 0)
 
     def project_from(self, plain: "VisualStore", projection: Projection) -> None:
         """Takes over the shards of the same visuals without projection, projected: no image is
         looked at again. What is published follows with `refresh`.
         """
-        mine = self._shards_by_hash()
-        for path in sorted(set(plain._shards_by_hash().values())):
-            visuals = [v for v in read_shard(self.home / path) if v.content_hash not in mine]
-            projected = [visual.projected(projection) for visual in visuals]
-            hashes = [visual.content_hash for visual in visuals]
-            self._write(hashes, projected, shard_unreadable(self.home / path))
+        with Contents(self.home) as known:
+            known.keep_only(self.feature_version, self._paths())
+            for path in plain._paths():
+                hashes = shard_hashes(self.home / path)
+                mine, bad = known.find(self.feature_version, hashes)
+                new = [content for content in hashes if content not in mine.keys() | bad.keys()]
+                if not new:
+                    continue
+                projected = [v.projected(projection) for v in read_shard(self.home / path, new)]
+                unreadable = shard_unreadable(self.home / path)
+                if written := self._write(new, projected, unreadable):
+                    known.add(self.feature_version, written, new, unreadable)
 
     def read(self, pin_ids: Sequence[str]) -> dict[str, PinVisual]:
         """PinVisuals by pin, of those given pins that have one; reads each shard once."""
-        places = self._places()
         by_shard: dict[str, dict[str, list[str]]] = {}
-        for pin in pin_ids:
-            if pin in places:
-                content, shard = places[pin]
-                by_shard.setdefault(shard, {}).setdefault(content, []).append(pin)
+        for pin, (content, shard) in self._places(pin_ids).items():
+            by_shard.setdefault(shard, {}).setdefault(content, []).append(pin)
         found: dict[str, PinVisual] = {}
         for shard, wanted in by_shard.items():
             for visual in read_shard(self.home / shard, wanted):
@@ -122,20 +166,12 @@ class VisualStore:
         paths = self.database.read(query)["path"].to_pylist()
         return [path for path in paths if (self.home / path).exists()]
 
-    def _shards_by_hash(self) -> dict[str, str]:
-        return {
-            content: path for path in self._paths() for content in shard_hashes(self.home / path)
-        }
-
-    def _unreadable(self) -> dict[str, str]:
-        found = (shard_unreadable(self.home / path) for path in self._paths())
-        return {content: reason for some in found for content, reason in some.items()}
-
     def _write(
         self, part: Sequence[str], visuals: Sequence[PinVisual], unreadable: Mapping[str, str]
-    ) -> dict[str, str]:
+    ) -> str | None:
+        """The shard's path; None where no part is an image."""
         if not visuals:
-            return {}
+            return None
         name = fingerprint(*part)
         path = f"visuals/{self.feature_version}/{name}.parquet"
         write_shard(self.home / path, visuals, unreadable)
@@ -143,31 +179,48 @@ class VisualStore:
             "visuals", f"{self.feature_version}/{name}", name, len(visuals), path,
             self.feature_version,
         )  # fmt: skip
-        return {visual.content_hash: path for visual in visuals}
+        return path
 
-    def _places(self) -> dict[str, tuple[str, str]]:
+    def _places(self, pin_ids: Sequence[str] | None = None) -> dict[str, tuple[str, str]]:
+        """(content hash, shard) by pin, in the order of the pins, of all pins or of those given."""
         query = sa.select(
             pin_visuals.c.pin_id, pin_visuals.c.content_hash, pin_visuals.c.shard
         ).where(pin_visuals.c.feature_version == self.feature_version)
-        rows = self.database.read(query).to_pylist()
-        return {row["pin_id"]: (row["content_hash"], row["shard"]) for row in rows}
+        if pin_ids is None:
+            rows = self.database.read(query).to_pylist()
+            return {row["pin_id"]: (row["content_hash"], row["shard"]) for row in rows}
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(pin_ids), PINS_AT_A_TIME):
+            some = pin_ids[start : start + PINS_AT_A_TIME]
+            rows = self.database.read(query.where(pin_visuals.c.pin_id.in_(some))).to_pylist()
+            found |= {row["pin_id"]: (row["content_hash"], row["shard"]) for row in rows}
+        return {pin: found[pin] for pin in pin_ids if pin in found}
 
-    def _publish(
-        self, pins: Mapping[str, str], shards: Mapping[str, str], keep_others: bool
-    ) -> None:
-        published = self._places()
-        wanted = {pin: (content, shards[content]) for pin, content in pins.items()}
-        gone = [] if keep_others else sorted(set(published) - set(wanted))
+    def _publish(self, pins: Mapping[str, str], shards: Mapping[str, str]) -> None:
+        published = self._places(list(pins))
         changed: dict[str, list[str]] = {}
-        for pin, place in wanted.items():
-            if published.get(pin) != place:
-                changed.setdefault(place[1], []).append(pin)
-        for start in range(0, len(gone), SHARD):
-            self._replace(gone[start : start + SHARD], {}, "")
+        for pin, content in pins.items():
+            if published.get(pin) != (content, shards[content]):
+                changed.setdefault(shards[content], []).append(pin)
         for shard, members in changed.items():
             contents = {pins[pin] for pin in members}
             visuals = {v.content_hash: v for v in read_shard(self.home / shard, contents)}
-            self._replace(members, {pin: visuals[pins[pin]] for pin in members}, shard)
+            for start in range(0, len(members), SHARD):
+                some = members[start : start + SHARD]
+                self._replace(some, {pin: visuals[pins[pin]] for pin in some}, shard)
+
+    def drop(self, pin_ids: Sequence[str]) -> None:
+        """The pins lose their rows."""
+        for start in range(0, len(pin_ids), SHARD):
+            self._replace(pin_ids[start : start + SHARD], {}, "")
+
+    def drop_unknown(self) -> None:
+        """Pins that are not in `pins` lose their rows."""
+        known = sa.select(METADATA.tables["pins"].c.pin_id)
+        with self.database.engine.begin() as connection:
+            for table in (pin_objects, pin_visuals):
+                mine = table.c.feature_version == self.feature_version
+                connection.execute(sa.delete(table).where(mine, table.c.pin_id.not_in(known)))
 
     def _replace(
         self, pin_ids: Sequence[str], visuals: Mapping[str, PinVisual], shard: str
@@ -216,29 +269,6 @@ def as_rows(table: sa.Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
     return pa.table({c.name: [row[c.name] for row in rows] for c in table.columns})
 
 
-def _hash_files(images: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, str]]:
-    """(pin -> content hash, pin -> why its image file cannot be read)."""
-    contents: dict[str, str] = {}
-    unreadable: dict[str, str] = {}
-
-    def digest(path: Path) -> str | UnreadableImage:
-        try:
-            with open_image(path) as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except UnreadableImage as error:
-            return error
-        except OSError as error:
-            return UnreadableImage(f"The file cannot be read ({error.strerror}).")
-
-    with ThreadPoolExecutor() as pool:
-        for pin, result in zip(images, pool.map(digest, images.values()), strict=True):
-            if isinstance(result, UnreadableImage):
-                unreadable[pin] = str(result)
-            else:
-                contents[pin] = result
-    return contents, unreadable
-
-
 def describe_files(
     files: Sequence[Path],
     contents: Sequence[str],
@@ -282,3 +312,7 @@ def _load(path: Path) -> Image | UnreadableImage:
 
 def _offset(progress: Progress, done: int, total: int) -> Callable[[int], None]:
     return lambda n: progress("visuals", done + n, total)
+
+
+def _further(progress: Callable[[int], None], done: int) -> Callable[[int], None]:
+    return lambda n: progress(done + n)
