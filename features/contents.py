@@ -149,6 +149,8 @@ def _opened(home: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path)
     try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
         connection.executescript(_TABLES)
     except sqlite3.DatabaseError:
         connection.close()

@@ -114,6 +114,20 @@ class VisualStore:
         described = sum(content not in bad for content in todo)
         return VisualSummary(described, reused, unreadable, 0)
 
+    def put(self, visuals: Mapping[str, PinVisual]) -> None:
+        """Publishes visuals that are made already, by pin; other pins keep their rows."""
+        made = {visual.content_hash: visual for visual in visuals.values()}
+        with Contents(self.home) as known:
+            known.keep_only(self.feature_version, self._paths())
+            shards, _ = known.find(self.feature_version, list(made))
+            new = sorted(made.keys() - shards.keys())
+            for start in range(0, len(new), SHARD):
+                part = new[start : start + SHARD]
+                if path := self._write(part, [made[content] for content in part], {}):
+                    shards |= dict.fromkeys(part, path)
+                    known.add(self.feature_version, path, part, {})
+        self._publish({pin: visual.content_hash for pin, visual in visuals.items()}, shards)
+
     def project_from(self, plain: "VisualStore", projection: Projection) -> None:
         """Takes over the shards of the same visuals without projection, projected: no image is
         looked at again. What is published follows with `refresh`.
