@@ -5,8 +5,9 @@
 A corpus has one tiny image file per pin. Visuals are reused: those in the shards of HOME, or 2,000
 random ones of the same shape, under the content hash of each file; so the steps are the daily
 job's, with nothing replaced but the models. Query pins, candidates per query pin (48), cropped pins
-and crops per pin are those of the real log per pin: 0.21 query pins, 0.11 cropped pins, 46 crops
-each. Candidates are drawn at random, the worst case for reading shards. Pairs are made for one day.
+and crops per pin are those of the real log per pin: 0.21 query pins (--queries), 0.11 cropped pins, 46
+crops each. Candidates are drawn at random, the worst case for reading shards. Pairs are made for
+one day.
 """
 
 import argparse
@@ -38,7 +39,7 @@ from sql.tables import candidates, crops, pins
 
 DAY = dt.date(2026, 11, 15)
 VERSION = "reused"
-PER_QUERY, QUERIES, CROPPED, CROPS = 48, 0.21, 0.11, 46
+PER_QUERY, CROPPED, CROPS = 48, 0.11, 46
 NAMES = ("top", "pants", "shoes", "bag", "dress", "outerwear")
 AT_A_TIME = 8192
 
@@ -80,7 +81,7 @@ def random_visual(rng: np.random.Generator) -> PinVisual:
     )  # fmt: skip
 
 
-def write_source(folder: Path, n_pins: int) -> None:
+def write_source(folder: Path, n_pins: int, share_of_queries: float) -> None:
     """Image files, and the rows that ingest would have written."""
     database = open_database(folder / "related_pins.db")
     database.upgrade()
@@ -93,13 +94,15 @@ def write_source(folder: Path, n_pins: int) -> None:
             pil.new("RGB", (1, 1), tuple(number.to_bytes(3))).save(path)
         rows = {"pin_id": [pin(n) for n in numbers], "image": [image(n) for n in numbers]}
         database.append(pins, pa.table(rows))
-    queries = np.arange(int(n_pins * QUERIES))
+    queries = np.arange(int(n_pins * share_of_queries))
     for start in range(0, len(queries), AT_A_TIME):
         some = queries[start : start + AT_A_TIME]
-        others = np.stack([rng.choice(n_pins, PER_QUERY, replace=False) for _ in some])
-        columns = {"query_pin_id": np.repeat(some, PER_QUERY), "candidate_pin_id": others.ravel()}
-        pairs = pa.table({name: [pin(n) for n in c.tolist()] for name, c in columns.items()})
-        database.append(candidates, pairs)
+        others = rng.integers(0, n_pins, len(some) * PER_QUERY)
+        drawn = pd.DataFrame({"query": np.repeat(some, PER_QUERY), "other": others})
+        columns = drawn.drop_duplicates().sort_values(["query", "other"])
+        names = {"query_pin_id": columns["query"], "candidate_pin_id": columns["other"]}
+        rows = {name: [pin(n) for n in column.tolist()] for name, column in names.items()}
+        database.append(candidates, pa.table(rows))
 
 
 def write_crops(folder: Path, n_pins: int) -> None:
@@ -178,9 +181,9 @@ def alone(step: Callable[[], int]) -> tuple[int, float, float, float]:
         return pool.submit(measured, step).result()
 
 
-def measure(folder: Path, n_pins: int, home: Path | None) -> None:
+def measure(folder: Path, n_pins: int, share_of_queries: float, home: Path | None) -> None:
     folder.mkdir(parents=True)
-    alone(partial(one, write_source, folder, n_pins))
+    alone(partial(one, partial(write_source, folder, n_pins, share_of_queries)))
     steps = {
         "visuals": partial(describe, folder, home),
         "visuals again": partial(describe, folder, home),
@@ -190,7 +193,7 @@ def measure(folder: Path, n_pins: int, home: Path | None) -> None:
     }
     for name, step in steps.items():
         if name.startswith("interest"):
-            alone(partial(one, write_crops, folder, n_pins))
+            alone(partial(one, partial(write_crops, folder, n_pins)))
         n_rows, seconds, before, peak = alone(step)
         print(f"{n_pins:9,} {name:18} {n_rows:11,} {seconds:9.1f} {n_rows / seconds:10,.0f} "
               f"{before:9.0f} {peak:7.0f} {os.getloadavg()[0]:6.1f}", flush=True)  # fmt: skip
@@ -198,9 +201,9 @@ def measure(folder: Path, n_pins: int, home: Path | None) -> None:
         print(f"{n_pins:9,} {name:18} {n_bytes / 1e6:11,.1f} MB", flush=True)
 
 
-def one(write: Callable[[Path, int], None], folder: Path, n_pins: int) -> int:
-    write(folder, n_pins)
-    return 0
+def one(write: Callable[[], None]) -> int:
+    write()
+    return 1
 
 
 def sizes(folder: Path) -> dict[str, int]:
@@ -212,6 +215,7 @@ def sizes(folder: Path) -> dict[str, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--pins", type=int, nargs="+", default=[2_000, 20_000])
+    parser.add_argument("--queries", type=float, default=0.21, help="Query pins per pin.")
     parser.add_argument("--visuals", type=Path, help="Home whose visuals are reused.")
     parser.add_argument("--folder", type=Path, help="Where the corpora are made and deleted.")
     options = parser.parse_args()
@@ -221,7 +225,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         for n_pins in options.pins:
             folder = Path(scratch) / str(n_pins)
-            measure(folder, n_pins, options.visuals)
+            measure(folder, n_pins, options.queries, options.visuals)
             shutil.rmtree(folder)
 
 
