@@ -4,8 +4,8 @@
 
 A corpus has one tiny image file per pin. Visuals are reused: those in the shards of HOME, or 2,000
 random ones of the same shape, under the content hash of each file; so the steps are the daily
-job's, with nothing replaced but the models. Query pins, candidates per query pin (48), cropped pins
-and crops per pin are those of the real log per pin: 0.21 query pins (--queries), 0.11 cropped pins, 46
+job's, with nothing replaced but the models. Query pins, candidates per query pin (48), cropped
+pins and crops per pin are those of the real log per pin: 0.21 query pins (--queries), 0.11 cropped pins, 46
 crops each. Candidates are drawn at random, the worst case for reading shards. Pairs are made for
 one day.
 """
@@ -24,6 +24,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from machine import machine
 from PIL import Image as pil
