@@ -5,9 +5,9 @@
 A corpus has one tiny image file per pin. Visuals are reused: those in the shards of HOME, or 2,000
 random ones of the same shape, under the content hash of each file; so the steps are the daily
 job's, with nothing replaced but the models. Query pins, candidates per query pin (48), cropped
-pins and crops per pin are those of the real log per pin: 0.21 query pins (--queries), 0.11 cropped pins, 46
-crops each. Candidates are drawn at random, the worst case for reading shards. Pairs are made for
-one day.
+pins and crops per pin are those of the real log per pin: 0.21 query pins (--queries), 0.11 cropped
+pins, 46 crops each. Candidates are drawn at random, the worst case for reading shards. Pairs are
+made for one day.
 """
 
 import argparse
