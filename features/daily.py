@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from features.detector import Detections
+from features.engine import Engine
 from features.images import Image
 from features.interest import (
     Interest,
@@ -58,6 +59,7 @@ def refresh_visuals(
     extractor: VisualExtractor,
     date: dt.date,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> VisualSummary:
     """Visuals of every pin in SQL; see VisualStore.refresh. Unreadable images go to quarantine.
 
@@ -68,7 +70,7 @@ def refresh_visuals(
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
     files, refused = _image_files(database, source, home, progress)
-    summary = store.refresh(files, extractor.extract, progress)
+    summary = store.refresh(files, extractor.extract, progress, engine=engine)
     summary = replace(summary, unreadable={**summary.unreadable, **refused})
     rows: list[dict[str, object]] = [
         {"source_table": "image", "row_key": pin, "reason": reason, "row_json": None, "date": date}
@@ -90,6 +92,7 @@ def refresh_true_visuals(
     home: Path,
     extractor: VisualExtractor,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> str | None:
     """Visuals with true boxes where they are known and found ones elsewhere, under a feature
     version of their own, which is returned; None where there are no true boxes.
@@ -100,14 +103,12 @@ def refresh_true_visuals(
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
     files, _ = _image_files(database, source, home, progress)
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
-
-    def describe(images: Sequence[Image]) -> list[PinVisual]:
-        return extractor.describe(images, [_as_found(i, by_file[i.uri]) for i in images])
+    describe = partial(_describe_with, extractor, by_file)
 
     store = VisualStore(database, home, version)
     known = {pin: path for pin, path in files.items() if str(path) in by_file}
     store.copy_from(VisualStore(database, home, extractor.feature_version), sorted(known))
-    store.refresh(known, describe, progress, keep_others=True)
+    store.refresh(known, describe, progress, keep_others=True, engine=engine)
     return version
 
 
@@ -283,6 +284,13 @@ def _image_files(
     tick = None if progress is None else partial(progress, "remote images")
     images = {row["pin_id"]: row["image"] for row in rows}
     return image_files(images, source, RemoteImages(home / "remote"), tick)
+
+
+def _describe_with(
+    extractor: VisualExtractor, boxes: Mapping[str, pd.DataFrame], images: Sequence[Image]
+) -> list[PinVisual]:
+    """Visuals of images with the boxes of their files."""
+    return extractor.describe(images, [_as_found(i, boxes[i.uri]) for i in images])
 
 
 def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:

@@ -9,17 +9,17 @@ from pathlib import Path
 import pyarrow as pa
 import sqlalchemy as sa
 
-from features.images import Image, UnreadableImage, load_image, open_image
+from features.describing import Files, MakeVisuals, Shard, ShardMaker, written
+from features.engine import Engine, Loop
+from features.images import UnreadableImage, open_image
 from features.projection import Projection
-from features.shards import read_shard, shard_hashes, shard_unreadable, write_shard
+from features.shards import read_shard, shard_hashes, shard_unreadable
 from features.visuals import PinVisual
-from sql.database import Database, fingerprint
+from sql.database import Database
 from sql.tables import METADATA, pin_objects, pin_visuals
 
 SHARD = 256
-BATCH = 16
 Progress = Callable[[str, int, int], None]
-MakeVisuals = Callable[[Sequence[Image]], list[PinVisual]]
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,25 @@ class VisualStore:
         make: MakeVisuals,
         progress: Progress | None = None,
         keep_others: bool = False,
+        engine: Engine | None = None,
     ) -> VisualSummary:
         """Makes and publishes the visuals of the pins (pin_id -> image file) that are new or whose
-        image has changed, shard by shard; killed and started again, it redoes at most the shard in
-        flight. Other pins lose their rows, unless keep_others.
+        image has changed, shard by shard, by the engine (this process by default); killed and
+        started again, it redoes at most the shards in flight. Other pins lose their rows, unless
+        keep_others.
         """
         contents, unreadable = _hash_files(images)
         shards = self._shards_by_hash()
         files = {content: images[pin] for pin, content in contents.items()}
         bad = self._unreadable()
         todo = sorted(set(files) - set(shards) - set(bad))
-        for done in range(0, len(todo), SHARD):
-            part = todo[done : done + SHARD]
-            tick = None if progress is None else _offset(progress, done, len(todo))
-            found: dict[str, str] = {}
-            made = describe_files([files[content] for content in part], part, make, found, tick)
-            shards.update(self._write(part, made, found))
-            bad |= found
+        pieces = [
+            Files({content: files[content] for content in todo[start : start + SHARD]})
+            for start in range(0, len(todo), SHARD)
+        ]
+        for shard in self._made(pieces, make, engine or Loop(), progress):
+            shards.update(self._record(shard))
+            bad |= shard.unreadable
         unreadable |= {pin: bad[content] for pin, content in contents.items() if content in bad}
         pins = {pin: content for pin, content in contents.items() if content not in bad}
         self._publish(pins, shards, keep_others)
@@ -82,7 +84,8 @@ class VisualStore:
             visuals = [v for v in read_shard(self.home / path) if v.content_hash not in mine]
             projected = [visual.projected(projection) for visual in visuals]
             hashes = [visual.content_hash for visual in visuals]
-            self._write(hashes, projected, shard_unreadable(self.home / path))
+            bad = shard_unreadable(self.home / path)
+            self._record(written(self.home, self.feature_version, hashes, projected, bad))
 
     def read(self, pin_ids: Sequence[str]) -> dict[str, PinVisual]:
         """PinVisuals by pin, of those given pins that have one; reads each shard once."""
@@ -131,19 +134,31 @@ class VisualStore:
         found = (shard_unreadable(self.home / path) for path in self._paths())
         return {content: reason for some in found for content, reason in some.items()}
 
-    def _write(
-        self, part: Sequence[str], visuals: Sequence[PinVisual], unreadable: Mapping[str, str]
-    ) -> dict[str, str]:
-        if not visuals:
+    def _made(
+        self, pieces: Sequence[Files], make: MakeVisuals, engine: Engine, progress: Progress | None
+    ) -> Iterator[Shard]:
+        """Shards as they are made; nobody but this process writes SQL."""
+        total, done = sum(len(piece.files) for piece in pieces), 0
+
+        def tick(more: int) -> None:
+            if progress is not None:
+                progress("visuals", done + more, total)
+
+        maker = ShardMaker(make, self.home, self.feature_version, tick)
+        for shard in engine.run(maker, pieces, gpu=True):
+            done += len(shard)
+            tick(0)
+            yield shard
+
+    def _record(self, shard: Shard) -> dict[str, str]:
+        """The shard's row in the manifest; its path by content hash."""
+        if shard.path is None:
             return {}
-        name = fingerprint(*part)
-        path = f"visuals/{self.feature_version}/{name}.parquet"
-        write_shard(self.home / path, visuals, unreadable)
         self.database.mark_done(
-            "visuals", f"{self.feature_version}/{name}", name, len(visuals), path,
-            self.feature_version,
+            "visuals", f"{self.feature_version}/{shard.name}", shard.name, len(shard.contents),
+            shard.path, self.feature_version,
         )  # fmt: skip
-        return {visual.content_hash: path for visual in visuals}
+        return dict.fromkeys(shard.contents, shard.path)
 
     def _places(self) -> dict[str, tuple[str, str]]:
         query = sa.select(
@@ -237,48 +252,3 @@ def _hash_files(images: Mapping[str, Path]) -> tuple[dict[str, str], dict[str, s
             else:
                 contents[pin] = result
     return contents, unreadable
-
-
-def describe_files(
-    files: Sequence[Path],
-    contents: Sequence[str],
-    make: MakeVisuals,
-    bad: dict[str, str],
-    progress: Callable[[int], None] | None,
-) -> list[PinVisual]:
-    """Visuals of the files that are images, in order; images are decoded two batches ahead.
-
-    contents: content hash of each file. Why the others are no images goes into `bad`, by content
-    hash. progress is called with the number of files that are done.
-    """
-    visuals: list[PinVisual] = []
-    with ThreadPoolExecutor(2) as pool:
-        batches = [slice(start, start + BATCH) for start in range(0, len(files), BATCH)]
-        loading = [[pool.submit(_load, path) for path in files[batch]] for batch in batches[:2]]
-        for number, batch in enumerate(batches):
-            if number + 2 < len(batches):
-                ahead = files[batches[number + 2]]
-                loading.append([pool.submit(_load, path) for path in ahead])
-            loaded = [future.result() for future in loading[number]]
-            loading[number] = []
-            images = []
-            for content, result in zip(contents[batch], loaded, strict=True):
-                if isinstance(result, UnreadableImage):
-                    bad[content] = str(result)
-                else:
-                    images.append(result)
-            visuals += make(images) if images else []
-            if progress is not None:
-                progress(min(batch.stop, len(files)))
-    return visuals
-
-
-def _load(path: Path) -> Image | UnreadableImage:
-    try:
-        return load_image(path)
-    except UnreadableImage as error:
-        return error
-
-
-def _offset(progress: Progress, done: int, total: int) -> Callable[[int], None]:
-    return lambda n: progress("visuals", done + n, total)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as pil
 
+from features import describing
 from features import store as store_module
 from features.images import Image
 from features.projection import Projection
@@ -139,7 +140,7 @@ def test_an_unreadable_image_is_looked_at_once_and_moves_no_shard(
     whole = VisualStore(open_database(tmp_path / "whole.db"), tmp_path / "whole", "v1")
     whole.database.upgrade()
     assert whole.refresh(photos, Maker()).unreadable == killed.unreadable != {}
-    monkeypatch.setattr(store_module, "describe_files", None)
+    monkeypatch.setattr(describing, "describe_files", None)
     assert store.refresh(photos, Maker()).unreadable == killed.unreadable
     assert rows(store.database) == rows(whole.database)
 
