@@ -3,7 +3,6 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from features.interest import (
     usual_interest,
 )
 from features.pairs import pair_features, pair_interest, pin_arrays
-from features.remote import RemoteImages, image_files
+from features.pin_images import fetched_files
 from features.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
@@ -69,7 +68,7 @@ def refresh_visuals(
     if extractor.projection is not None:
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
-    files, refused = _image_files(database, source, home, progress)
+    files, refused = fetched_files(database, source, home, progress)
     summary = store.refresh(files, extractor.extract, progress, engine=engine)
     summary = replace(summary, unreadable={**summary.unreadable, **refused})
     rows: list[dict[str, object]] = [
@@ -101,7 +100,7 @@ def refresh_true_visuals(
     if version is None:
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
-    files, _ = _image_files(database, source, home, progress)
+    files, _ = fetched_files(database, source, home, progress)
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
     describe = partial(_describe_with, extractor, by_file)
 
@@ -274,16 +273,6 @@ def _usual_by_day(
         return {}
     rows = database.read(_USUAL, version=feature_version, days=list(days)).to_pandas()
     return {day: usual_interest(rows[rows["date"] == day]) for day in days}
-
-
-def _image_files(
-    database: Database, source: Path, home: Path, progress: Progress | None
-) -> tuple[dict[str, Path], dict[str, str]]:
-    """(pin -> image file, pin -> why it has none); remote images are kept in the home folder."""
-    rows = database.read("SELECT pin_id, image FROM pins ORDER BY pin_id").to_pylist()
-    tick = None if progress is None else partial(progress, "remote images")
-    images = {row["pin_id"]: row["image"] for row in rows}
-    return image_files(images, source, RemoteImages(home / "remote"), tick)
 
 
 def _describe_with(
