@@ -144,9 +144,9 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     database, home, days = job.database, job.home, job.days()
     visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
     with_truth = refresh_true_visuals(database, source, home, extractor, job.progress, job.engine)
-    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress)
+    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress, job.engine)
     if with_truth:
-        refresh_pairs(database, home, with_truth, days, job.progress)
+        refresh_pairs(database, home, with_truth, days, job.progress, job.engine)
     versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
     gates = input_gates_step(job, extractor)
     for kind, name in versions.items():

@@ -10,6 +10,7 @@ import pickle
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
+from itertools import chain, islice
 from typing import Any
 
 # have to be said before Ray is loaded; its C++ part writes to stderr what comes as exceptions too
@@ -37,17 +38,19 @@ class RayData:
     def run(
         self, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, gpu: bool = False
     ) -> Iterator[Result]:
-        items = [{"number": n, "piece": pickle.dumps(piece)} for n, piece in enumerate(pieces)]
-        if not items:
+        waiting = iter(pieces)
+        first = list(islice(waiting, 1))
+        if not first:
             return
         _connect()
+        refs = [ray.put(pickle.dumps(piece)) for piece in chain(first, waiting)]
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus = int(there.get("GPU", 0)) if gpu else 0
         most = self.workers or gpus or int(there["CPU"])
-        done = ray.data.from_items(items, override_num_blocks=len(items)).map(
+        done = ray.data.range(len(refs), override_num_blocks=len(refs)).map(
             _Worker,  # type: ignore[arg-type]
-            fn_constructor_args=(ray.put(pickle.dumps(work)), _Tries.remote()),  # type: ignore[attr-defined]
-            compute=ray.data.ActorPoolStrategy(size=min(len(items), gpus or most, most)),
+            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, _Tries.remote()),  # type: ignore[attr-defined]
+            compute=ray.data.ActorPoolStrategy(size=min(len(refs), gpus or most, most)),
             num_cpus=0 if gpus else 1,
             num_gpus=1 if gpus else 0,
         )
@@ -59,14 +62,16 @@ class RayData:
 
 
 class _Worker:
-    def __init__(self, work: "ray.ObjectRef[bytes]", tries: Any) -> None:
-        self.work, self.tries = pickle.loads(ray.get(work)), tries
+    def __init__(
+        self, work: "ray.ObjectRef[bytes]", pieces: "list[ray.ObjectRef[bytes]]", tries: Any
+    ) -> None:
+        self.work, self.pieces, self.tries = pickle.loads(ray.get(work)), pieces, tries
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
-            if ray.get(self.tries.another.remote(row["number"])) > TRIES:
+            if ray.get(self.tries.another.remote(row["id"])) > TRIES:
                 raise WorkerLost(TRIES)
-            result = self.work(pickle.loads(row["piece"]))
+            result = self.work(pickle.loads(ray.get(self.pieces[row["id"]])))
             return {"failed": False, "result": pickle.dumps(result)}
         except Exception as error:  # as it is, without what Ray would write around it
             return {"failed": True, "result": pickle.dumps(error)}
