@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as pil
 
+from features import describing
 from features import store as store_module
 from features.contents import forget_contents
 from features.images import Image
@@ -102,7 +103,8 @@ def test_block_by_block_gives_the_rows_of_all_at_once(
     store: VisualStore, photos: dict[str, Path], database: Database
 ) -> None:
     pins = sorted(photos)
-    blocks = [{pin: photos[pin] for pin in pins[start : start + 3]} for start in (0, 3, 6, 9)]
+    nobody: dict[str, str] = {}
+    blocks = [({pin: photos[pin] for pin in pins[at : at + 3]}, nobody) for at in (0, 3, 6, 9)]
     seen: list[tuple[int, int]] = []
     make = Maker()
     summary = store.refresh_blocks(
@@ -123,7 +125,7 @@ def test_a_pin_whose_image_has_become_unreadable_loses_its_rows(
 ) -> None:
     store.refresh(photos, Maker())
     photos["pin4"].write_bytes(b"no image")
-    summary = store.refresh_blocks([{"pin4": photos["pin4"]}], 1, Maker())
+    summary = store.refresh_blocks([({"pin4": photos["pin4"]}, {})], 1, Maker())
     assert set(summary.unreadable) == {"pin4"}
     assert set(store.read([*photos])) == set(photos) - {"pin4"}
 
@@ -191,7 +193,7 @@ def test_an_unreadable_image_is_looked_at_once_and_moves_no_shard(
     whole = VisualStore(open_database(tmp_path / "whole.db"), tmp_path / "whole", "v1")
     whole.database.upgrade()
     assert whole.refresh(photos, Maker()).unreadable == killed.unreadable != {}
-    monkeypatch.setattr(store_module, "describe_files", None)
+    monkeypatch.setattr(describing, "describe_files", None)
     assert store.refresh(photos, Maker()).unreadable == killed.unreadable
     assert rows(store.database) == rows(whole.database)
 
