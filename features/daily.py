@@ -42,7 +42,7 @@ def refresh_visuals(
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
     n_pins = int(database.read("SELECT count(*) AS n FROM pins")["n"][0].as_py())
-    blocks = fetched_blocks(database, source, home, progress)
+    blocks = fetched_blocks(database, source.absolute(), home.absolute(), progress)
     summary = store.refresh_blocks(blocks, n_pins, extractor.extract, progress, engine)
     store.drop_unknown()
     rows: list[dict[str, object]] = [
@@ -75,7 +75,7 @@ def refresh_true_visuals(
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
     boxed = pins.c.pin_id.in_(sa.select(true_boxes.c.pin_id))
-    blocks = fetched_blocks(database, source, home, progress, boxed)
+    blocks = fetched_blocks(database, source.absolute(), home.absolute(), progress, boxed)
     files = {pin: path for block, _ in blocks for pin, path in block.items()}
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
     describe = partial(_describe_with, extractor, by_file)

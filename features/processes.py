@@ -15,14 +15,16 @@ from features.engine import Piece, Result, WorkerLost
 
 TRIES = 3
 AHEAD = 2
+CONTEXT = mp.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["features.describing", "features.pair_shards"])
 
 
 class Processes:
     """Other processes of this machine, which share its cores, or take one GPU each.
 
-    They are spawned: they inherit no lock and no thread. Where one is killed, all are started
-    again and the pieces in flight are done again, TRIES times unless something was done between.
-    They end with the process that began them, also where it is killed.
+    They are forks of a process that has loaded torch and nothing else: they inherit no lock. Where
+    one is killed, all are started again and the pieces in flight are done again, TRIES times unless
+    something was done between. They end with the process that began them, also where it is killed.
     """
 
     def __init__(self, workers: int) -> None:
@@ -57,7 +59,7 @@ class Processes:
         """Results of the pieces that wait; once a worker was killed, those that have none go into
         `lost`, and no other is begun.
         """
-        pool = ProcessPoolExecutor(size, mp.get_context("spawn"), _begin, gets)
+        pool = ProcessPoolExecutor(size, CONTEXT, _begin, gets)
         flying: dict[Future[Any], Any] = {}
         try:
             _submit(pool, flying, lost, islice(waiting, size * AHEAD))
@@ -91,10 +93,12 @@ def _submit(
 
 
 def _begin(blob: bytes, threads: int, gpus: list[str]) -> None:
-    """A worker's first act: nothing is loaded yet that starts threads or looks for GPUs."""
+    """A worker's first act; CUDA has not looked for GPUs before."""
+    from threadpoolctl import threadpool_limits
+
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    threadpool_limits(int(os.environ.get("OMP_NUM_THREADS", threads)))
     if gpus:
         number = int(mp.current_process().name.rpartition("-")[2])
         os.environ["CUDA_VISIBLE_DEVICES"] = own_gpu(gpus, number)

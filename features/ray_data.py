@@ -1,5 +1,5 @@
 """The engine of Ray Data, on a cluster or on this machine: an actor per worker, which unpickles the
-work once and is started again where it is killed. Importing this module loads Ray and torch.
+work once and is started again where it is killed. Importing this module loads Ray.
 
 https://docs.ray.io/en/latest/data/transforming-data.html#stateful-transforms
 """
@@ -19,7 +19,6 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import ray
 import ray.data
-import torch
 
 from features.engine import Piece, Result, WorkerLost
 
@@ -109,6 +108,8 @@ def cpu_tasks() -> CpuTasks | None:
 
 def _connect() -> None:
     """To the cluster of RAY_ADDRESS, or to a Ray of this process's own on this machine."""
+    import torch
+
     if ray.is_initialized():
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}

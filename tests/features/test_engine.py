@@ -1,5 +1,6 @@
 """Many workers give the bytes of one, and survive each other's deaths."""
 
+import datetime as dt
 import os
 import pickle
 import subprocess
@@ -14,7 +15,10 @@ import ray
 import torch
 from PIL import Image as pil
 
+from experiments.world.sample import write_sample
+from features import pair_store
 from features import store as store_module
+from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
 from features.describing import Files, ShardMaker, describe_files
 from features.embedding import Embedder
 from features.engine import Engine, Loop, WorkerLost, named_engine
@@ -22,11 +26,13 @@ from features.processes import Processes
 from features.ray_data import CpuTasks, RayData
 from features.store import VisualStore
 from sql.database import Database, open_database
+from sql.ingest import ingest
 from tests.features.engine_work import Deadly, Describe, double
-from tests.home_state import State, state
+from tests.home_state import State, differences, state
 from tests.quick_visuals import quick_extractor
 
 VERSION = "v1"
+DAY = dt.date(2026, 11, 15)
 
 
 @pytest.fixture
@@ -64,14 +70,37 @@ def on_ray() -> Iterator[RayData]:
     ray.shutdown()
 
 
-def test_processes_give_what_the_loop_gives(photos: dict[str, Path], tmp_path: Path) -> None:
-    alone = described(photos, tmp_path / "a", Loop(), Describe(tmp_path / "calls a"))
-    many = described(photos, tmp_path / "b", Processes(2), Describe(tmp_path / "calls b", 0.05))
-    assert many == alone
-    assert len(alone.files) == 7
-    workers = {path.name.split("-")[1] for path in (tmp_path / "calls b").iterdir()}
-    assert len(workers) == 2
-    assert str(os.getpid()) not in workers
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated sample, with true boxes and some damaged images."""
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder, pins=100, requests=100, users=40, crops=60)
+    return folder
+
+
+def all_features(source: Path, home: Path, engine: Engine) -> State:
+    """What the feature steps of a day leave in a new home."""
+    database, extractor = new_database(home), quick_extractor()
+    ingest(database, source, DAY)
+    visuals = refresh_visuals(database, source, home, extractor, DAY, engine=engine)
+    true = refresh_true_visuals(database, source, home, extractor, engine=engine)
+    assert visuals.unreadable
+    assert true is not None
+    for version in (extractor.feature_version, true):
+        days = [DAY - dt.timedelta(days=1), DAY]
+        assert refresh_pairs(database, home, version, days, engine=engine).pairs > 0
+    return state(database, home)
+
+
+def test_processes_give_what_the_loop_gives(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "SHARD", 30)
+    monkeypatch.setattr(pair_store, "PAIRS_AT_A_TIME", 300)
+    alone = all_features(source, tmp_path / "a", Loop())
+    many = all_features(source, tmp_path / "b", Processes(2))
+    assert not list(differences(many, alone))
+    assert len(alone.files) > 5
 
 
 def test_ray_gives_what_the_loop_gives(
