@@ -11,16 +11,18 @@ of its category. `--whole` measures whole images instead (moved by the differenc
 whose dominant objects are of a category).
 
 recall: share of the exact 10 nearest that are among the 10 found. x: time of NumPy (dot product and
-argpartition) over the index's. `top in category`: the same, of the rarest category that has 100
-objects.
+argpartition) over the index's, of the same queries. `related-pins` is what `index build` writes and
+`search` opens; below it, the nearest among one category, against NumPy over a copy of that
+category's vectors alone.
 """
 
 import argparse
-import sqlite3
+import os
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,42 @@ import numpy as np
 from machine import machine
 from numpy.typing import NDArray
 
+from features.search.vector_writer import VectorWriter, lists_for
+from features.search.vectors import VectorIndex, open_vectors
 from features.shards import read_shard
 
 Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
 TOP, SEED = 10, 7
+
+
+def probes(*some: int) -> list[tuple[str, Any]]:
+    return [(f", {n} probes", faiss.SearchParametersIVF(nprobe=n)) for n in some]
+
+
+def refined(*some: tuple[int, int]) -> list[tuple[str, Any]]:
+    return [
+        (f", {n} probes x{factor}", faiss.IndexRefineSearchParameters(
+            k_factor=factor, base_index_params=faiss.SearchParametersIVF(nprobe=n)))
+        for n, factor in some
+    ]  # fmt: skip
+
+
+def efforts(*some: int) -> list[tuple[str, Any]]:
+    return [(f", ef {n}", faiss.SearchParametersHNSW(efSearch=n)) for n in some]
+
+
+INDEXES = (  # name, of faiss's factory, (label, search parameters)
+    ("flat float32", "Flat", [("", None)]),
+    ("flat float16", "SQfp16", [("", None)]),
+    ("flat int8", "SQ8", [("", None)]),
+    ("IVF{lists} float32", "IVF{lists},Flat", probes(16, 32)),
+    ("IVF{lists} float16", "IVF{lists},SQfp16", probes(8, 16, 32, 64)),
+    ("IVF{lists} int8", "IVF{lists},SQ8", probes(32)),
+    ("IVF{lists} PQ fast-scan", "IVF{lists},PQ{half}x4fs,Refine(SQfp16)",
+     refined((32, 4), (32, 16), (32, 64))),
+    ("HNSW32 float16", "HNSW32_SQfp16", efforts(32, 64)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,43 +138,82 @@ def augmented(real: Corpus, moved: Corpus, n: int) -> Corpus:
 
 def measure(corpus: Corpus) -> None:
     n, dimension = corpus.vectors.shape
-    exact = np.argsort(-(corpus.queries @ corpus.vectors.T), axis=1)[:, :TOP]
-    print(f"\n{n:,} vectors of {dimension} numbers")
-    print(f"{'':34}recall  ms/query     x  open ms  build s  bytes/vector")
-
-    def by_numpy(query: Vectors) -> NDArray[np.int64]:
-        cosines = corpus.vectors @ query[0]
-        best = np.argpartition(-cosines, TOP)[:TOP]
-        return best[np.argsort(-cosines[best])]
-
-    _, plain = timed(by_numpy, corpus.queries[:100])
-    print(f"{'numpy dot, argpartition':34}{1:6.3f}{plain:10.3f}{1:6.1f}{4 * dimension:32}")
-    for name, build, settings in indexes(n, dimension):
-        started = time.perf_counter()
-        index = build(corpus.vectors)
-        seconds = time.perf_counter() - started
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "index"
+    exact = nearest(corpus.vectors, corpus.queries)
+    print(f"\n{n:,} vectors of {dimension} numbers; load average {os.getloadavg()[0]:.1f}")
+    print(f"{'':38}recall  ms/query      x  open ms  build s  bytes/vector")
+    plain = timed(lambda query: by_numpy(corpus.vectors, query), corpus.queries)[1]
+    print(f"{'numpy dot, argpartition':38}{1:6.3f}{plain:10.3f}{1:7.1f}{4 * dimension:32}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "index"
+        shipped(corpus, exact, plain, path)
+        for name, text, settings in INDEXES:
+            name, text = (some.format(lists=lists_for(n), half=dimension // 2)
+                          for some in (name, text))  # fmt: skip
+            started = time.perf_counter()
+            index = faiss.index_factory(dimension, text, faiss.METRIC_INNER_PRODUCT)
+            index.train(corpus.vectors)
+            index.add(corpus.vectors)
+            seconds = time.perf_counter() - started
             faiss.write_index(index, str(path))
-            del index
-            size = path.stat().st_size / n
-            for label, set_up in settings:
+            for label, params in settings:
                 started = time.perf_counter()
                 opened = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
                 opening = 1000 * (time.perf_counter() - started)
-                params = set_up()
-                search: Callable[[Vectors], Any] = lambda query: opened.search(  # noqa: E731
-                    query, TOP, params=params
-                )[1][0]  # noqa: B023
-                rows, milliseconds = timed(search, corpus.queries)
-                recall = np.mean([len(set(a) & set(b)) / TOP for a, b in zip(rows, exact)])
-                print(f"{name + label:34}{recall:6.3f}{milliseconds:10.3f}"
-                      f"{plain / milliseconds:6.1f}{opening:9.1f}{seconds:9.1f}{size:14.0f}")  # fmt: skip
+                found, ms = timed(partial(by_faiss, opened, params), corpus.queries)
+                line(name + label, found, exact, plain, ms,
+                     f"{opening:9.1f}{seconds:9.1f}{path.stat().st_size / n:14.0f}")  # fmt: skip
 
 
-def timed(
-    search: Callable[[Vectors], NDArray[np.int64]], queries: Vectors
-) -> tuple[list[NDArray[np.int64]], float]:
+def shipped(corpus: Corpus, exact: Rows, plain: float, path: Path) -> None:
+    """What the product writes and opens: over all, among a rare and among the largest category."""
+    started = time.perf_counter()
+    writer = VectorWriter()
+    writer.add(corpus.vectors)
+    kind = writer.write(path)
+    seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    index = open_vectors(path)
+    opening = 1000 * (time.perf_counter() - started)
+    found, ms = timed(partial(by_us, index, None), corpus.queries)
+    size = path.stat().st_size / len(corpus.vectors)
+    line(
+        "related-pins", found, exact, plain, ms, f"{opening:9.1f}{seconds:9.1f}{size:14.0f}  {kind}"
+    )
+    names, counts = np.unique(corpus.categories, return_counts=True)
+    for place in (np.flatnonzero(counts >= 100)[counts[counts >= 100].argmin()], counts.argmax()):
+        among = corpus.categories == names[place]
+        rows = np.flatnonzero(among)
+        mine = corpus.vectors[rows]
+        found, ms = timed(partial(by_us, index, among), corpus.queries)
+        plain = timed(partial(by_numpy, mine), corpus.queries)[1]
+        best = rows[nearest(mine, corpus.queries)]
+        line(f"  among {counts[place]:,}: {names[place]}", found, best, plain, ms, "")
+
+
+def line(name: str, found: list[Rows], exact: Rows, plain: float, ms: float, rest: str) -> None:
+    recall = np.mean([len(set(a) & set(b)) / TOP for a, b in zip(found, exact, strict=True)])
+    print(f"{name:38}{recall:6.3f}{ms:10.3f}{plain / ms:7.1f}{rest}", flush=True)
+
+
+def nearest(vectors: Vectors, queries: Vectors) -> Rows:
+    return np.asarray(faiss.knn(queries, vectors, TOP, faiss.METRIC_INNER_PRODUCT)[1])
+
+
+def by_numpy(vectors: Vectors, query: Vectors) -> Rows:
+    cosines = vectors @ query[0]
+    best = np.argpartition(-cosines, TOP)[:TOP]
+    return np.asarray(best[np.argsort(-cosines[best])])
+
+
+def by_faiss(index: Any, params: Any, query: Vectors) -> Rows:
+    return np.asarray(index.search(query, TOP, params=params)[1][0])
+
+
+def by_us(index: VectorIndex, among: NDArray[np.bool_] | None, query: Vectors) -> Rows:
+    return index.nearest(query, TOP, among)[1][0]
+
+
+def timed(search: Callable[[Vectors], Rows], queries: Vectors) -> tuple[list[Rows], float]:
     """(what each query finds, median milliseconds)."""
     search(queries[:1])
     rows, times = [], []
@@ -149,47 +222,6 @@ def timed(
         rows.append(search(query[None]))
         times.append(time.perf_counter() - started)
     return rows, 1000 * float(np.median(times))
-
-
-Settings = list[tuple[str, Callable[[], Any]]]
-
-
-def indexes(n: int, dimension: int) -> Iterable[tuple[str, Callable[[Vectors], Any], Settings]]:
-    """(name, how it is built, (label, search parameters))."""
-    lists = int(2 ** round(np.log2(4 * n**0.5)))
-    plain: Settings = [("", lambda: None)]
-
-    def factory(text: str) -> Callable[[Vectors], Any]:
-        def build(vectors: Vectors) -> Any:
-            index = faiss.index_factory(dimension, text, faiss.METRIC_INNER_PRODUCT)
-            index.train(vectors)
-            index.add(vectors)
-            return index
-        return build
-
-    def probes(*some: int) -> Settings:
-        return [(f", {n} probes", lambda n=n: faiss.SearchParametersIVF(nprobe=n)) for n in some]
-
-    def refined(*some: tuple[int, int]) -> Settings:
-        return [
-            (f", {probes} probes x{factor}", lambda probes=probes, factor=factor:
-             faiss.IndexRefineSearchParameters(
-                 k_factor=factor, base_index_params=faiss.SearchParametersIVF(nprobe=probes)))
-            for probes, factor in some
-        ]  # fmt: skip
-
-    yield "flat float32", factory("Flat"), plain
-    yield "flat float16", factory("SQfp16"), plain
-    yield "flat int8", factory("SQ8"), plain
-    yield f"IVF{lists}, float32", factory(f"IVF{lists},Flat"), probes(8, 16, 32)
-    yield f"IVF{lists}, float16", factory(f"IVF{lists},SQfp16"), probes(4, 8, 16, 32)
-    yield f"IVF{lists}, int8", factory(f"IVF{lists},SQ8"), probes(16)
-    yield (f"IVF{lists}, PQ fast-scan",
-           factory(f"IVF{lists},PQ{dimension // 2}x4fs,Refine(SQfp16)"),
-           refined((8, 4), (16, 4), (32, 4), (16, 10)))  # fmt: skip
-    yield "HNSW32, float16", factory("HNSW32_SQfp16"), [
-        (f", ef {ef}", lambda ef=ef: faiss.SearchParametersHNSW(efSearch=ef)) for ef in (32, 64, 128)
-    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -67,10 +67,11 @@ class VectorIndex:
         chosen = _SELECT.IDSelectorBitmap(np.packbits(among, bitorder="little"))
         if self.lists is None:
             return _SELECT.SearchParameters(sel=chosen)
-        lists = np.unique(self.lists[among]).astype(np.int64)
+        held = np.bincount(self.lists[among], minlength=self.index.nlist)
+        lists = np.flatnonzero(held)
         return _SELECT.SearchParametersIVF(
             sel=chosen,
-            nprobe=self._probes(int(among.sum()), len(lists)),
+            nprobe=self._probes(int(held.sum()), len(lists)),
             quantizer_params=_SELECT.SearchParameters(sel=_SELECT.IDSelectorBatch(lists)),
         )
 
