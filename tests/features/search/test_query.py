@@ -35,7 +35,6 @@ def test_each_half_is_found_where_it_came_from(found: Searcher, tmp_path: Path) 
     first = {one.box: one.matches[0] for one in results.objects}
     assert (first[TOP].pin_id, first[TOP].box) == ("p07", TOP)
     assert (first[BOTTOM].pin_id, first[BOTTOM].box) == ("p04", BOTTOM)
-    assert first[TOP].cosine > 0.98  # the edge of a crop takes in a little of what is beyond it
     assert (results.width, results.height) == (2 * SIDE, 2 * SIDE)
 
 
