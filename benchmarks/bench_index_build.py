@@ -12,6 +12,7 @@ boxes and categories of the best 50 of each.
 import argparse
 import hashlib
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from machine import machine
 
 from features.search.build import build_index, update_index
 from features.search.generation import current, index_folder
-from features.search.index import ObjectIndex, open_index
+from features.search.index import VECTORS, ObjectIndex, open_index
 from features.shards import read_shard, write_shard
 from features.store import as_rows
 from features.visuals import PinVisual
@@ -63,6 +64,8 @@ def main() -> None:
         for name, (n_bytes, _) in made.files.items():
             n = made.n_objects if name.startswith("objects") else made.n_images
             print(f"  {name:16} {n_bytes / 1e6:8.1f} MB, {n_bytes / n:6.0f} bytes each")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"peak memory of it all: {peak:.1f} GB")
         index = seconds("open, with the check", lambda: open_index(home, VERSION))
         searched(index, asked)
 
@@ -120,7 +123,7 @@ def searched(index: ObjectIndex, asked: list[PinVisual]) -> None:
     for visual in asked:
         started, cpu = time.perf_counter(), time.thread_time()
         if len(visual.scores):
-            index.search_objects(visual.crops, TOP)
+            index.search_objects(getattr(visual, VECTORS), TOP)
         index.search_images(visual.whole[None], TOP)
         times.append(1000 * (time.perf_counter() - started))
         cpus.append(1000 * (time.thread_time() - cpu))
