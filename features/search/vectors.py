@@ -1,8 +1,9 @@
 """Unit vectors by row, and which of them are nearest to a query (faiss; arXiv 2401.08281).
 
-Vectors are kept as float16, as they are in the visual shards. Few are compared one by one; many are kept in lists by their nearest centroid (an inverted file; Jegou et al. 2011,
-doi 10.1109/TPAMI.2010.57), of which those nearest to the query are probed. What was measured to
-choose this is in docs/decisions/object_index.md.
+Vectors are kept as float16, as they are in the visual shards. Few are compared one by one; many are
+kept in lists by their nearest centroid (an inverted file; Jegou et al. 2011, doi
+10.1109/TPAMI.2010.57), of which those nearest to the query are probed. What was measured to choose
+this is in docs/decisions/object_index.md.
 """
 
 from collections.abc import Iterator
