@@ -1,4 +1,4 @@
-"""`related-pins search` with the bundled detector on drawn outfits, from image to JSON and picture."""
+"""`related-pins search` with the bundled detector on drawn outfits: the table, JSON, the picture."""
 
 import json
 from pathlib import Path
