@@ -143,10 +143,9 @@ def compare(searcher: Searcher, files: Sequence[Path]) -> None:
             way(file)
             wall[name].append(1000 * (time.perf_counter() - started))
             cpu[name].append(1000 * (time.process_time() - spent))
-    n_objects = np.mean([len(b) for b in boxes.values()])
-    print(
-        f"{len(files)} photos, {n_objects:.1f} objects each; load average {os.getloadavg()[0]:.1f}"
-    )
+    n_objects = np.mean([len(visual.scores) for visual in described.values()])
+    load = os.getloadavg()[0]
+    print(f"{len(files)} photos, {n_objects:.1f} objects each; load average {load:.1f}")
     print(f"{'ms per image':34}median     p99  cpu median  cpu p99  x of cpu")
     for name in ways:
         ratio = np.median(cpu[name]) / np.median(cpu["ours"])
