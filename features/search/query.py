@@ -106,7 +106,7 @@ class Searcher:
         assert query.box is not None
         alike = by_likeness(found, np.array(query.colour, dtype=np.float32))
         matches = self._merged(alike, query.content_hash, top)
-        trust = agreement(query.category, query.score, matches)
+        trust = agreement(query.score, matches)
         return ObjectResults(
             query.box, query.category, query.score, trust, trust >= OFFERED, matches
         )
