@@ -202,10 +202,12 @@ class PairStore:
 
     def clear(self) -> None:
         """Deletes the shards that are not recorded: of a killed process, or published."""
-        kept = set(self._recorded())
-        for path in (self.home / "pairs" / self.feature_version).glob("*.parquet"):
+        kept, folder = set(self._recorded()), self.home / "pairs" / self.feature_version
+        for path in folder.glob("*.parquet"):
             if path.relative_to(self.home).as_posix() not in kept:
                 path.unlink()
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
 
     def forget_shards(self) -> None:
         """Deletes all shards: what they were made for is there, or no longer wanted."""
