@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from features.interest import usual_interest
 from features.pair_shards import KEYS, MadePairs, PairWork
 from sql.database import Change, Database, fingerprint
-from sql.manifest import recording
+from sql.manifest import record, recording
 from sql.tables import (
     candidates,
     manifest,
@@ -131,7 +131,8 @@ class PairStore:
         states = {str(day): todo.states[day] for day in usual}
         for pairs in self._pages(changed):
             hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
-            name = fingerprint(SCHEMA, changed, states, len(pairs), int(hashes.sum()))
+            parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
+            name = fingerprint(SCHEMA, *parts)
             interest = self._interest(pairs, list(usual))
             yield PairWork(self.home, self.feature_version, name, pairs, changed, usual, interest)
 
@@ -143,11 +144,11 @@ class PairStore:
         )
 
     def mark(self, work: PairWork, made: MadePairs) -> None:
-        """Records the work's shards."""
-        for table, path in work.paths.items():
-            self.database.mark_done(
-                STEP, path, work.name, made.rows[table], path, self.feature_version
-            )
+        """Records the work's shards, all at once."""
+        with self.database.engine.begin() as connection:
+            for table, path in work.paths.items():
+                record(connection, step=STEP, piece=path, fingerprint=work.name, path=path,
+                       n_rows=made.rows[table], feature_version=self.feature_version)  # fmt: skip
 
     def publish(self, wanted: Wanted, todo: Todo, paths: Sequence[str]) -> PairSummary:
         """Puts the rows of the shards at these paths into the tables, and what was made into the

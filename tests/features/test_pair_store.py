@@ -58,9 +58,7 @@ def walk(database: Database, folder: Path, steps: int, seed: int) -> None:
         world.refresh(days)
         anew = open_database(folder / f"anew{step}.db")
         anew.upgrade()
-        fresh = World(
-            anew, folder / f"anew{step}", pins=world.pins, pairs=world.pairs, crops=world.crops
-        )
+        fresh = replace(world, database=anew, home=folder / f"anew{step}")
         fresh.refresh(days)
         expected, found = fresh.rows(), world.rows()
         for query in expected:
