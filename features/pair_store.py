@@ -88,7 +88,7 @@ class PairStore:
 
     def __init__(self, database: Database, home: Path, feature_version: str) -> None:
         self.database = database
-        self.home = home
+        self.home = home.absolute()
         self.feature_version = feature_version
 
     def wanted(self) -> Wanted:
@@ -143,11 +143,11 @@ class PairStore:
             for path in work.paths.values()
         )
 
-    def mark(self, work: PairWork, made: MadePairs) -> None:
-        """Records the work's shards, all at once."""
+    def mark(self, made: MadePairs) -> None:
+        """Records the shards that were made, all at once."""
         with self.database.engine.begin() as connection:
-            for table, path in work.paths.items():
-                record(connection, step=STEP, piece=path, fingerprint=work.name, path=path,
+            for table, path in made.paths.items():
+                record(connection, step=STEP, piece=path, fingerprint=made.name, path=path,
                        n_rows=made.rows[table], feature_version=self.feature_version)  # fmt: skip
 
     def publish(self, wanted: Wanted, todo: Todo, paths: Sequence[str]) -> PairSummary:

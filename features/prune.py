@@ -1,4 +1,4 @@
-"""Pruning: feature versions that nobody reads any more, their rows and their shards."""
+"""Pruning: feature versions that nobody reads any more, their rows, shards and search indexes."""
 
 import datetime as dt
 from collections.abc import Collection
@@ -8,6 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from features.pair_store import STEP
+from features.search.build import drop_index
 from sql.database import Change, Database
 from sql.tables import (
     manifest,
@@ -25,11 +26,14 @@ SHARDS = ("visuals", "pairs")
 
 @dataclass(frozen=True)
 class Prunable:
-    """What goes with a feature version: rows by table, shard files and their bytes."""
+    """What goes with a feature version: rows by table, shard files, the folder of the search index,
+    and the bytes of both.
+    """
 
     feature_version: str
     rows: dict[str, int]
     shards: tuple[Path, ...]
+    index: Path
     n_bytes: int
 
 
@@ -62,6 +66,7 @@ def prune(database: Database, found: Prunable) -> None:
     changes = [Change(pair_interest, [], days), Change(pair_features, [], [(version,)])]
     others = (table for table in TABLES if table not in (pair_interest, pair_features))
     database.publish(changes, [sa.delete(table).where(_of(table, version)) for table in others])
+    drop_index(found.index)
     for path in found.shards:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
@@ -86,8 +91,8 @@ def _versions(database: Database, home: Path) -> set[str]:
         where = table.c.step.in_(MADE) if table is manifest else column.is_not(None)
         rows = database.read(sa.select(column).where(where).distinct())
         versions |= set(rows["feature_version"].to_pylist())
-    return versions | {path.name for kind in SHARDS for path in (home / kind).glob("*")
-                       if path.is_dir()}  # fmt: skip
+    folders = (path for part in (*SHARDS, "index") for path in (home / part).glob("*"))
+    return versions | {path.name for path in folders if path.is_dir()}
 
 
 def _read_by(database: Database, wanted: Collection[str]) -> set[str]:
@@ -107,9 +112,11 @@ def _prunable(database: Database, home: Path, version: str) -> Prunable:
         )
         for table in TABLES
     }
-    files = (path for kind in SHARDS for path in (home / kind / version).glob("*"))
-    shards = tuple(sorted(path for path in files if path.is_file()))
-    return Prunable(version, rows, shards, sum(path.stat().st_size for path in shards))
+    made = (path for part in SHARDS for path in (home / part / version).glob("*"))
+    shards = tuple(sorted(path for path in made if path.is_file()))
+    index = home / "index" / version
+    files = (*shards, *(path for path in index.rglob("*") if path.is_file()))
+    return Prunable(version, rows, shards, index, sum(path.stat().st_size for path in files))
 
 
 def _of(table: sa.Table, version: str) -> sa.ColumnElement[bool]:

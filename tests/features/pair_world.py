@@ -41,11 +41,8 @@ class World:
     def write(self) -> None:
         store = VisualStore(self.database, self.home, self.version)
         visuals = {pin: visual(seed) for pin, seed in self.pins.items()}
-        made = {v.content_hash: v for v in visuals.values()}
-        shards = store._shards_by_hash()
-        new = sorted(made.keys() - shards.keys())
-        shards |= store._write(new, [made[content] for content in new], {})
-        store._publish({pin: v.content_hash for pin, v in visuals.items()}, shards, False)
+        store.put(visuals)
+        store.drop(sorted(store._places().keys() - visuals.keys()))
         pairs = pd.DataFrame(sorted(self.pairs), columns=["query_pin_id", "candidate_pin_id"])
         self.database.replace(candidates, pa.Table.from_pandas(pairs, preserve_index=False))
         rows = [self._crop(*crop) for crop in sorted(self.crops) if crop[1] in self.pins]
