@@ -23,7 +23,7 @@ class Change:
     table: sa.Table
     files: Sequence[Path]
     whole: Collection[Key] = ()
-    gone: sa.ColumnElement[bool] | None = None
+    gone: sa.ColumnElement[bool] | sa.TextClause | None = None
 
     @property
     def all_gone(self) -> sa.ColumnElement[bool]:

@@ -280,7 +280,10 @@ def harness(
     while lacking := outcome.lacking(each):
         for targets in schedule(lacking, rng):
             place = place_of(folder, f"home{outcome.homes + 1}", url)
+            n_known = len(outcome.problems)
             fill(place, targets, seconds, reference, rng, outcome, server)
+            for step, problem in outcome.problems[n_known:]:
+                print(f"after one in {step}: {problem}", flush=True)
             shutil.rmtree(place.home)
             done = f"{outcome.kills} kills, {len(outcome.problems)} problems"
             print(f"home {outcome.homes}: {done}, {len(outcome.lacking(each))} to go", flush=True)
@@ -321,8 +324,6 @@ def main() -> None:
     for step in ("start", *STEPS):
         print(f"{step:16} {outcome.hit[step]:6} {wrong[step]:15}")
     print(f"{outcome.kills} {what} in {outcome.homes} homes, {len(outcome.problems)} problems")
-    for step, problem in outcome.problems:
-        print(f"after {what} in {step}: {problem}")
     raise SystemExit(bool(outcome.problems))
 
 
