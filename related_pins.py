@@ -41,6 +41,7 @@ from features.options import (
 from features.pin_commands import crops_app, detect, features_app, forget
 from features.search.commands import search
 from features.search.index_commands import index_app
+from features.serve.commands import serve
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
@@ -453,6 +454,7 @@ def crops_label(
 app.command()(detect)
 app.command()(forget)
 app.command()(search)
+app.command()(serve)
 app.command()(status)
 
 

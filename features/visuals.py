@@ -12,7 +12,7 @@ from PIL import Image as pil
 from features.boxes import area, pad
 from features.colour import SIDE, salient_colour
 from features.detector import Detections, Detector
-from features.embedding import Embedder, cut
+from features.embedding import Embedder, cut, unit
 from features.images import Image
 from features.projection import Projection
 
@@ -70,6 +70,11 @@ class PinVisual:
             crops=projection(self.crops),
             padded=projection(self.padded),
         )
+
+    @property
+    def crops_in_context(self) -> NDArray[np.float32]:
+        """Unit vectors `(N, E)` halfway between those of the tight and of the padded boxes."""
+        return unit(self.crops + self.padded)
 
     @property
     def area_shares(self) -> NDArray[np.float64]:
