@@ -3,7 +3,7 @@ BIN := .venv/bin
 DATE := 2026-11-15
 export RELATED_PINS_HOME ?= demo/home
 
-.PHONY: demo test lint kill bench calibration report clean
+.PHONY: demo test lint audit kill bench calibration report clean
 
 demo: demo/sample/pins.parquet  ## a simulated sample through the whole daily job
 	$(BIN)/related-pins daily --source demo/sample --date $(DATE)
@@ -22,6 +22,11 @@ lint: .venv/dev  ## style, types, layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+audit: .venv/dev  ## known vulnerabilities of the pinned packages; asks pypi.org
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict \
+		--progress-spinner off || { echo "Not clean, or not audited: a vulnerability is named above," \
+		"or the service of pypi.org cannot be reached from here." >&2; exit 1; }
 
 kill: .venv/dev  ## the daily job killed at 50 random moments, and what is left compared
 	$(BIN)/python -m tests.kill_harness --kills 50

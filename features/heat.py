@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image as pil
 from scipy.ndimage import gaussian_filter
 
-from features.images import load_image
 from features.picture import draw_objects
+from features.pin_images import PinImages
 from features.weak_boxes import clipped, junk, votes_of
 from sql.database import Database
-from sql.tables import crops, pins, weak_objects
+from sql.tables import crops, weak_objects
 
 EDGES = ("x1", "y1", "x2", "y2")
 OPAQUE = 0.75  # of the hottest place
@@ -44,17 +44,16 @@ def blend(photo: NDArray[np.uint8], shares: NDArray[np.float64]) -> NDArray[np.u
     return np.asarray((1 - opacity) * photo + opacity * colours).round().astype(np.uint8)
 
 
-def save_heat(database: Database, source: Path, pin: str, path: Path) -> tuple[int, int]:
+def save_heat(database: Database, images: PinImages, pin: str, path: Path) -> tuple[int, int]:
     """Saves a pin's heat with its weak objects as PNG; returns (users who cropped it, objects).
 
     Every user has one vote per place. Raises ValueError for a pin that is not known or that nobody
     has cropped.
     """
-    images = database.read(sa.select(pins.c.image).where(pins.c.pin_id == pin))["image"]
     rows = database.read(sa.select(crops).where(crops.c.pin_id == pin)).to_pandas()
-    if not len(images) or not len(rows):
+    if not len(rows):
         raise ValueError(f"Nobody has cropped a pin {pin}; pins that are cropped: table `crops`.")
-    image = load_image(source / images[0].as_py())
+    image = images.of(database, pin)
     rows = rows[junk(rows[list(EDGES)].to_numpy(dtype=float), image.width, image.height) < 0]
     users, boxes = votes_of(rows["user_id"].to_numpy(dtype=object), rows[list(EDGES)].to_numpy())
     photo = pil.fromarray(blend(image.pixels, heat(boxes, image.width, image.height)))

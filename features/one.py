@@ -6,10 +6,10 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image as pil
 
-from features.images import load_image
 from features.picture import draw_objects
+from features.pin_images import PinImages
 from sql.database import Database
-from sql.tables import pair_features, pair_interest, pin_objects, pins
+from sql.tables import pair_features, pair_interest, pin_objects
 
 HEIGHT = 640
 GAP = 16
@@ -41,10 +41,14 @@ def pair_row(
 
 
 def save_picture(
-    database: Database, feature_version: str, source: Path, pin_ids: tuple[str, ...], path: Path
+    database: Database,
+    feature_version: str,
+    images: PinImages,
+    pin_ids: tuple[str, ...],
+    path: Path,
 ) -> None:
     """Saves the pins side by side as PNG, each with its boxes; the dominant object is marked."""
-    pictures = [_with_objects(database, feature_version, source, pin) for pin in pin_ids]
+    pictures = [_with_objects(database, feature_version, images, pin) for pin in pin_ids]
     pictures = [p.resize((round(p.width * HEIGHT / p.height), HEIGHT)) for p in pictures]
     width = sum(p.width for p in pictures) + GAP * (len(pictures) - 1)
     sheet, left = pil.new("RGB", (width, HEIGHT), "white"), 0
@@ -55,8 +59,7 @@ def save_picture(
     sheet.save(path)
 
 
-def _with_objects(database: Database, version: str, source: Path, pin: str) -> pil.Image:
-    image = database.read(sa.select(pins.c.image).where(pins.c.pin_id == pin))["image"][0].as_py()
+def _with_objects(database: Database, version: str, images: PinImages, pin: str) -> pil.Image:
     rows = database.read(
         sa.select(pin_objects)
         .where(pin_objects.c.feature_version == version, pin_objects.c.pin_id == pin)
@@ -64,7 +67,7 @@ def _with_objects(database: Database, version: str, source: Path, pin: str) -> p
     ).to_pandas()
     marked = np.flatnonzero(rows["is_dominant"])
     return draw_objects(
-        pil.fromarray(load_image(source / image).pixels),
+        pil.fromarray(images.of(database, pin).pixels),
         rows[["x1", "y1", "x2", "y2"]].to_numpy(dtype=np.float32),
         rows["category"].tolist(),
         rows["score"].tolist(),

@@ -39,13 +39,15 @@ def features_one(
     Example: related-pins features one s0003 p12485
     """
     from features.one import pair_row, save_picture
+    from features.pin_images import PinImages
     from sql.columns import PAIR_FEATURES, PAIR_INTEREST
 
     database = opened(home, db)
     version = feature_versions(database)["detected"]
     found = pair_row(database, version, query, candidate)
     path = picture or home / "pictures" / f"{query}-{candidate}.png"
-    save_picture(database, version, last_source(database, source), (query, candidate), path)
+    images = PinImages(last_source(database, source), home)
+    save_picture(database, version, images, (query, candidate), path)
     if as_json:
         print(json.dumps(found | {"picture": str(path)}, indent=1, default=str))
         return
@@ -93,7 +95,7 @@ def features_prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     home: Home = HOME, db: Db = None,
 ) -> None:  # fmt: skip
-    """Drop the rows and shards of feature versions that are not current.
+    """Drop the rows, shards and search indexes of feature versions that are not current.
 
     Example: related-pins features prune --dry-run
     """
@@ -105,7 +107,8 @@ def features_prune(
         found = prunable(database, home, feature_versions(database).values(), keep or ())
         for old in found:
             rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
-            size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
+            parts = f"{len(old.shards):,} shards" + (" and an index" if old.index.exists() else "")
+            size = f"{parts} of {old.n_bytes / 1e6:,.1f} MB"
             if not dry_run:
                 prune(database, old)
             print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")
@@ -147,10 +150,12 @@ def crops_heat(
     Example: related-pins crops heat s0015 --picture heat.png
     """
     from features.heat import save_heat
+    from features.pin_images import PinImages
 
     database = existing(home, db)
+    images = PinImages(last_source(database, source), home)
     path = picture or home / "pictures" / f"{pin}-crops.png"
-    users, objects = save_heat(database, last_source(database, source), pin, path)
+    users, objects = save_heat(database, images, pin, path)
     print(f"{users:,} users cropped {pin}; {objects} weak objects. Picture: {path}")
     print(f"Next: related-pins sql query \"SELECT * FROM weak_objects WHERE pin_id = '{pin}'\"")
 

@@ -77,6 +77,16 @@ class RemoteImages:
             _write_kept(path, Kept(uri, content, found.etag, found.last_modified, today))
         return path
 
+    def kept_file(self, uri: str) -> Path:
+        """The file that holds the image as it was last fetched; nobody is asked.
+
+        Raises UnreadableImage where it was not fetched.
+        """
+        path = self._path(uri)
+        if _kept(path) is None:
+            raise UnreadableImage("It has not been fetched; run `related-pins features`.")
+        return path
+
     def forget(self, uri: str) -> list[Path]:
         """Deletes what is kept of a URI; the files that were there."""
         path = self._path(uri)

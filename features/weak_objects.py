@@ -18,6 +18,7 @@ from features.catalogue import coco_file, foreground_boxes
 from features.embedding import Embedder
 from features.images import Image, UnreadableImage, load_image
 from features.looks import Looks
+from features.pin_images import fetched_files
 from features.store import Progress
 from features.weak_boxes import JUNK, WeakBoxes, clipped, junk, weak_boxes
 from features.weak_labels import learned, places, votes
@@ -61,7 +62,9 @@ def make_weak_objects(
             f"There is no crop up to {day}; run `related-pins ingest` or name a later day."
         )
     pins = database.read(sa.select(pins_table).order_by("pin_id")).to_pandas()
-    pins["path"] = [source / image for image in pins["image"]]
+    files, _ = fetched_files(database, source, home, progress)
+    pins["path"] = pins["pin_id"].map(files)
+    pins = pins.dropna(subset="path").reset_index(drop=True)
     objects, set_aside = boxed(crops, pins, progress)
     if not len(objects):
         raise ValueError(f"No crops up to {day} mark an object; name a later day.")

@@ -7,6 +7,7 @@ closes last in its own eyes deletes the write-ahead log under the other
 two have the file open in a process at a time. Other processes are not concerned.
 """
 
+import os
 import sqlite3
 import threading
 from collections import Counter
@@ -69,20 +70,41 @@ def _connect_sqlite(path: str) -> sqlite3.Connection:
     turn = _TURNS.take(path, "sqlite3")
     try:
         connection = sqlite3.connect(
-            path, timeout=BUSY_SECONDS, factory=_Connection, check_same_thread=False
-        )
+            _address(path), timeout=BUSY_SECONDS, factory=_Connection, check_same_thread=False,
+            uri=True,
+        )  # fmt: skip
     except sqlite3.Error:
         _TURNS.give(turn)
         raise
     connection.turn = turn
     connection.isolation_level = None  # transactions begin where SQLAlchemy begins them
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        if not _only_readable(path):
+            connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
     except sqlite3.Error:
         connection.close()  # gives the turn back
         raise
     return connection
+
+
+def _address(path: str) -> str:
+    """How SQLite is to open a file: by its path, or where it can only be read, by a URI.
+
+    Where the write-ahead log is empty, nobody is writing, and the file is opened as one that does
+    not change: SQLite could not make the log that it wants beside it. Otherwise the log that is
+    there is read too (https://www.sqlite.org/wal.html, "Read-Only Databases").
+    """
+    if not _only_readable(path):
+        return path
+    log = Path(f"{path}-wal")
+    how = "mode=ro" if log.exists() and log.stat().st_size else "immutable=1"
+    return f"{Path(path).absolute().as_uri()}?{how}"
+
+
+def _only_readable(path: str) -> bool:
+    file = Path(path)
+    return file.exists() and not (os.access(file, os.W_OK) and os.access(file.parent, os.W_OK))
 
 
 def create_engine(url: sa.URL) -> sa.Engine:
@@ -130,7 +152,7 @@ def _connect_sqlite_arrow(path: str, write: bool) -> Iterator[Any]:
         raise FileNotFoundError(f"There is no database at {path}; upgrade it first.")
     turn = _TURNS.take(path, "adbc")
     try:
-        with dbapi.connect(path, autocommit=True) as connection:
+        with dbapi.connect(_address(path), autocommit=True) as connection:
             with connection.cursor() as cursor:
                 cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
                 cursor.execute("PRAGMA synchronous = NORMAL")

@@ -150,6 +150,10 @@ def test_a_killed_run_is_shown_as_killed_then_marked(
     database = open_database(home / "related_pins.db")
     assert states(home, database) == ["killed"]
     assert "killed" in command("status", "--home", home)[1]
+    with read_only(home):  # what it wrote last is in the write-ahead log that it left
+        assert "killed" in command("status", "--home", home)[1]
+        counted = command("sql", "query", "SELECT COUNT(*) AS n FROM runs", "--home", home)
+    assert (counted[0], counted[1].split()[-1]) == (0, "1")
     assert command(*words)[0] == 0
     assert states(home, database) == ["done", "killed"]
     kept = database.read("SELECT status FROM runs ORDER BY started_at")
@@ -182,6 +186,11 @@ def test_a_read_only_home(command: Command, source: Path, tmp_path: Path) -> Non
         assert_one_sentence(err)
         for part in (str(home), "rights", "another --home", "same command again"):
             assert part in err
+        code, out, err = command("status", "--home", home)
+        assert (code, err) == (0, "")
+        assert "ingest      2026-11-03  done" in out
+        read = command("sql", "query", "SELECT COUNT(*) AS n FROM pins", "--home", home)
+        assert (read[0], read[1].split()[-1]) == (0, "5")
     assert command(*words)[0] == 0
 
 

@@ -4,7 +4,6 @@ import datetime as dt
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,15 @@ from experiments.report.pictures import (
     LARGE,
     MEDIUM,
     SMALL,
+    Photo,
     data_uri,
     heat,
     load_photo,
     with_boxes,
 )
 from experiments.wording import short
+from features.images import UnreadableImage
+from features.pin_images import PinImages
 from sql.database import Database
 from sql.tables import CATEGORIES
 
@@ -141,17 +143,17 @@ class Gallery:
     answers: tuple[Answer, ...]
 
 
-def asked_pins(database: Database, source: Path, date: dt.date, version: str) -> Gallery:
+def asked_pins(database: Database, images: PinImages, date: dt.date, version: str) -> Gallery:
     """The most requested query pins with the boxes of their objects."""
     answer = ask(database, _ASKED, date=date, version=version, n=N_ASKED)
     tiles = [
-        _boxes_tile(source, rows, LARGE, f"{rows[0]['n_requests']:,} requests")
+        _boxes_tile(images, rows, LARGE, f"{rows[0]['n_requests']:,} requests")
         for rows in _by(answer.rows, "pin_id")
     ]
     return Gallery(tuple(tiles), (answer,))
 
 
-def cropped_pins(database: Database, source: Path, cutoff: dt.date, version: str) -> Gallery:
+def cropped_pins(database: Database, images: PinImages, cutoff: dt.date, version: str) -> Gallery:
     """The pins that most people cropped before `cutoff`, under the heat of their crops."""
     answer = ask(database, _CROPPED, cutoff=cutoff, n=N_CROPPED)
     pins = list(dict.fromkeys(row["pin_id"] for row in answer.rows))
@@ -161,7 +163,7 @@ def cropped_pins(database: Database, source: Path, cutoff: dt.date, version: str
     tiles = []
     for rows in _by(answer.rows, "pin_id"):
         pin = rows[0]
-        photo = load_photo(source / str(pin["image"]), LARGE)
+        photo = _photo(images, pin, LARGE)
         users = [str(row["user_id"]) for row in rows]
         uri = data_uri(heat(photo, _boxes(rows), users)) if photo else ""
         shares = [
@@ -176,7 +178,7 @@ def cropped_pins(database: Database, source: Path, cutoff: dt.date, version: str
     return Gallery(tuple(tiles), (answer, interest))
 
 
-def changed_queries(database: Database, source: Path, date: dt.date, version: str) -> Gallery:
+def changed_queries(database: Database, images: PinImages, date: dt.date, version: str) -> Gallery:
     """The query pins that keep the fewest of the control's first ten, with both orders."""
     arms = {"control": CONTROL, "treatment": PRIMARY}
     changed = ask(database, _CHANGED, date=date, n=N_CHANGED, **arms)
@@ -196,13 +198,13 @@ def changed_queries(database: Database, source: Path, date: dt.date, version: st
             continue
         tiles = {
             arm: tuple(
-                _candidate_tile(source, order, objects.get(order["candidate_pin_id"], []),
+                _candidate_tile(images, order, objects.get(order["candidate_pin_id"], []),
                                 best.get((query, order["candidate_pin_id"])))
                 for order in orders.rows if (order["query_pin_id"], order["arm"]) == (query, arm)
             )
             for arm in (CONTROL, PRIMARY)
         }  # fmt: skip
-        tile = _boxes_tile(source, objects[query], MEDIUM, f"{row['n_requests']:,} requests")
+        tile = _boxes_tile(images, objects[query], MEDIUM, f"{row['n_requests']:,} requests")
         changes.append(Change(tile, row["n_kept"], tiles[CONTROL], tiles[PRIMARY]))
     return Gallery(tuple(changes), (changed, orders, matches, pins))
 
@@ -219,10 +221,10 @@ def best_match(pair: Row) -> tuple[str, float] | None:
     return max(known, key=lambda match: match[1], default=None)
 
 
-def _boxes_tile(source: Path, rows: Sequence[Row], size: tuple[int, int], note: str) -> Tile:
+def _boxes_tile(images: PinImages, rows: Sequence[Row], size: tuple[int, int], note: str) -> Tile:
     pin = rows[0]
     found = [row for row in rows if row["object_no"] is not None][:MOST_BOXES]
-    photo = load_photo(source / str(pin["image"]), size)
+    photo = _photo(images, pin, size)
     labels, scores = [str(r["category"]) for r in found], [float(r["score"]) for r in found]
     dominant = next((n for n, row in enumerate(found) if row["is_dominant"]), None)
     uri = data_uri(with_boxes(photo, _boxes(found), labels, scores, dominant)) if photo else ""
@@ -236,10 +238,10 @@ def _boxes_tile(source: Path, rows: Sequence[Row], size: tuple[int, int], note: 
 
 
 def _candidate_tile(
-    source: Path, order: Row, rows: Sequence[Row], match: tuple[str, float] | None
+    images: PinImages, order: Row, rows: Sequence[Row], match: tuple[str, float] | None
 ) -> Tile:
     title = short(rows[0]["title"], 60) if rows else short(order["candidate_pin_id"], 60)
-    photo = load_photo(source / str(rows[0]["image"]), SMALL) if rows else None
+    photo = _photo(images, rows[0], SMALL) if rows else None
     matched = [row for row in rows if match and row["category"] == match[0]][:1]
     uri = ""
     if photo:
@@ -251,6 +253,13 @@ def _candidate_tile(
     seen = f"{match[0]} {match[1]:.2f}" if match else "no shared category"
     mark = str(order["rank"])
     return Tile(uri, f"{mark}: {title}", title, (seen, place), mark, other is None or other > 10)
+
+
+def _photo(images: PinImages, pin: Row, within: tuple[int, int]) -> Photo | None:
+    try:
+        return load_photo(images.file(str(pin["image"])), within)
+    except UnreadableImage:
+        return None
 
 
 def _by(rows: Iterable[Row], key: str) -> Iterator[list[Row]]:

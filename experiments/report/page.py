@@ -20,6 +20,7 @@ from experiments.report.plots import overview, save_png
 from experiments.report.segments import segment_answers, segment_figures
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict, verdict
 from experiments.wording import number, p_value, per_request, percent, short
+from features.pin_images import PinImages
 from sql.database import Database
 
 HERE = Path(__file__).parent
@@ -56,10 +57,11 @@ def write_report(
 ) -> Path:
     """The path of <home>/reports/<date>/report.html, written anew; report.png lies beside it.
 
-    Reads SQL and the pins' photos under `source`; the same database and photos give the same bytes.
+    Reads SQL and the pins' photos (features/pin_images.py); the same database and photos give the
+    same bytes.
     Raises ValueError where there is no experiment of `date`.
     """
-    page = _page(database, source, date, holdout_days)
+    page = _page(database, source, home, date, holdout_days)
     folder = home / "reports" / str(date)
     folder.mkdir(parents=True, exist_ok=True)
     label = " (simulated)" if page["simulated"] else ""
@@ -84,7 +86,9 @@ def is_simulated(source: Path) -> bool:
     )
 
 
-def _page(database: Database, source: Path, date: dt.date, holdout_days: int) -> dict[str, Any]:
+def _page(
+    database: Database, source: Path, home: Path, date: dt.date, holdout_days: int
+) -> dict[str, Any]:
     judged = findings.judged_answer(database, date)
     checks, models = (ask(database, query, date=date) for query in (_CHECKS, _MODELS))
     decided = verdict(judged.rows, checks.rows)
@@ -104,7 +108,7 @@ def _page(database: Database, source: Path, date: dt.date, holdout_days: int) ->
         "version": version, "estimator": ESTIMATOR,
         **_lift(database, date, decided), **_segments(database, date),
         **_numbers(database, date, version),
-        **_pictures(database, source, date, first, version),
+        **_pictures(database, PinImages(source, home), date, first, version),
     }  # fmt: skip
 
 
@@ -146,12 +150,12 @@ def _numbers(database: Database, date: dt.date, version: str) -> dict[str, Any]:
 
 
 def _pictures(
-    database: Database, source: Path, date: dt.date, first: dt.date, version: str
+    database: Database, images: PinImages, date: dt.date, first: dt.date, version: str
 ) -> dict[str, Any]:
     return {
-        "asked": gallery.asked_pins(database, source, date, version),
-        "cropped": gallery.cropped_pins(database, source, first, version),
-        "changed": gallery.changed_queries(database, source, date, version),
+        "asked": gallery.asked_pins(database, images, date, version),
+        "cropped": gallery.cropped_pins(database, images, first, version),
+        "changed": gallery.changed_queries(database, images, date, version),
     }
 
 

@@ -205,7 +205,9 @@ def test_what_cannot_be_fetched_is_in_quarantine(
     site: str, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     patient = dataclasses.replace(LIMITS, seconds=3.0)
-    monkeypatch.setattr("features.daily.RemoteImages", lambda folder: RemoteImages(folder, patient))
+    monkeypatch.setattr(
+        "features.pin_images.RemoteImages", lambda folder: RemoteImages(folder, patient)
+    )
     monkeypatch.setattr(remote_module, "TRIES", 1000)
     names = [site + path for path in ANSWERS] + ["http://10.0.0.1.invalid/", "s4://a/b"]
     summary = refreshed(database, tmp_path, tmp_path / "home", names)

@@ -14,6 +14,7 @@ from experiments.arms import CONTROL, PRIMARY
 from experiments.report.gallery import Change, asked_pins, changed_queries, cropped_pins
 from experiments.report.page import is_simulated, write_report
 from experiments.verdict import verdict
+from features.pin_images import PinImages
 from sql import tables
 from sql.database import Database, open_database
 from tests.experiments.report.report_page import Page
@@ -231,7 +232,7 @@ def test_the_side_by_side_shows_the_queries_that_keep_least(filled: Database, ho
     for row in ranked:
         first.setdefault((row["query_pin_id"], row["arm"]), set()).add(row["candidate_pin_id"])
     kept = sorted(len(first[q, CONTROL] & first[q, PRIMARY]) for q in {q for q, _ in first})
-    items = changed_queries(filled, home / "source", DATE, VERSION).items
+    items = changed_queries(filled, PinImages(home / "source", home), DATE, VERSION).items
     assert all(isinstance(item, Change) for item in items)
     assert [item.n_kept for item in items if isinstance(item, Change)] == kept
     for item in items:
@@ -245,13 +246,15 @@ def test_the_pictures_are_of_the_pins_that_people_asked_and_cropped(
 ) -> None:
     requests = filled.read("SELECT query_pin_id FROM requests")["query_pin_id"].to_pylist()
     most = max(requests.count(pin) for pin in set(requests))
-    asked = asked_pins(filled, home / "source", DATE, VERSION).items
+    asked = asked_pins(filled, PinImages(home / "source", home), DATE, VERSION).items
     assert asked[0].notes[0] == f"{most} requests"
     assert any("no object found" in tile.notes for tile in asked)
-    cropped = cropped_pins(filled, home / "source", FIRST, VERSION).items
+    cropped = cropped_pins(filled, PinImages(home / "source", home), FIRST, VERSION).items
     croppers = [int(tile.notes[0].split()[0]) for tile in cropped]
     assert croppers == sorted(croppers, reverse=True)
-    assert not cropped_pins(filled, home / "source", dt.date(2026, 11, 5), VERSION).items
+    assert not cropped_pins(
+        filled, PinImages(home / "source", home), dt.date(2026, 11, 5), VERSION
+    ).items
 
 
 def test_owners_do_not_load_what_only_training_needs() -> None:
