@@ -1,6 +1,6 @@
 """Do the pins that people saved from a pin's page lie near it? Recall of them by kind of vector.
 
-    python benchmarks/bench_co_engagement.py --source FOLDER --home HOME --date DAY [--queries 100]
+    python benchmarks/bench_co_engagement.py --source FOLDER --home HOME --date DAY [--minutes 20]
 
 HOME is what `related-pins daily` left for DAY. Of the requests in random order on its held-out days
 (robots left out), the pins saved from a query pin's page are what is to be found: among the query
@@ -8,8 +8,9 @@ pin's candidates, and among all pins of the shelf. `dominant`: the dominant obje
 dominant object, the whole image where there is none; `any`: the best of all objects of the one
 against all of the other. In brackets 95 % intervals over query pins (bootstrap).
 
-Kinds of vectors that the home does not hold are made anew for the candidates of a sample of query
-pins, which is then the shelf; those it holds are also measured on all pins.
+Kinds of vectors that the home does not hold are made anew for the candidates of one query pin after
+the other, in random order, for so many minutes; those candidates are then the shelf. The kinds that
+it holds are also measured on all pins.
 """
 
 import argparse
@@ -37,7 +38,7 @@ from sql.home import feature_versions
 
 Vectors = NDArray[np.float32]
 Kind = Mapping[str, Vectors]  # pin -> (n, E)
-BATCH, REPLICATES, ROBOT = 16, 1000, 300
+REPLICATES, ROBOT = 1000, 300
 SAVED = """
 SELECT DISTINCT query_pin_id, candidate_pin_id FROM stg_impressions
 WHERE date BETWEEN :first AND :last AND policy = 'random' AND save = 1 AND user_id NOT IN (
@@ -52,7 +53,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--date", type=dt.date.fromisoformat, required=True)
     parser.add_argument("--holdout-days", type=int, default=4)
-    parser.add_argument("--queries", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=20)
     options = parser.parse_args()
     print(machine("torch", "timm", "faiss-cpu"))
     database = open_database(options.home / "related_pins.db")
@@ -65,14 +66,10 @@ def main() -> None:
     saved = saved[saved.isin(list(visuals)).all(axis=1)]
     everything = held(visuals)
     show(f"all {len(visuals):,} pins", everything, saved, candidates, list(visuals))
-    sample = np.random.default_rng(7).permutation(sorted(set(saved["query_pin_id"])))
-    asked = saved[saved["query_pin_id"].isin(sample[: options.queries])]
-    theirs = candidates[candidates["query_pin_id"].isin(asked["query_pin_id"])]
-    shelf = sorted({*theirs["candidate_pin_id"], *asked["query_pin_id"]} & set(visuals))
-    files = {p: options.source / f for p, f in pins.itertuples(index=False) if p in set(shelf)}
-    made = made_anew({pin: visuals[pin] for pin in shelf}, files)
-    part = {name: {pin: kind[pin] for pin in shelf} for name, kind in everything.items()}
-    show(f"a sample: {len(shelf):,} pins", part | made, asked, candidates, shelf)
+    files = {pin: options.source / file for pin, file in pins.itertuples(index=False)}
+    made, done = made_anew(by_query(saved, candidates), visuals, files, 60 * options.minutes)
+    shelf, asked = sorted(made["roi_align, plain, tight, any"]), saved["query_pin_id"].isin(done)
+    show(f"a sample: {len(shelf):,} pins", everything | made, saved[asked], candidates, shelf)
     search_times(np.concatenate(list(everything["learned, tight, any"].values())))
 
 
@@ -100,27 +97,43 @@ def of_objects(
     return {f"{name}, dominant": ruling, f"{name}, any": every}
 
 
-def made_anew(visuals: Mapping[str, PinVisual], files: Mapping[str, Path]) -> dict[str, Kind]:
-    """Crops by the frozen embedder, and the detector's features without a projection."""
-    detector, embedder = load_detector(), Embedder()
+def by_query(saved: pd.DataFrame, candidates: pd.DataFrame) -> dict[str, list[str]]:
+    """The query pins in random order, each with itself and its candidates."""
+    offered = dict(list(candidates.groupby("query_pin_id")["candidate_pin_id"]))
+    order = np.random.default_rng(7).permutation(sorted(set(saved["query_pin_id"])))
+    return {str(query): [query, *offered[query]] for query in order}
+
+
+def made_anew(
+    pages: Mapping[str, list[str]], visuals: Mapping[str, PinVisual], files: Mapping[str, Path],
+    seconds: float,
+) -> tuple[dict[str, Kind], list[str]]:  # fmt: skip
+    """Crops by the frozen embedder and the detector's features without a projection, of the pages
+    done in time; and their query pins."""
+    detector, embedder, end = load_detector(), Embedder(), time.monotonic() + seconds
     tight, padded, plain, whole = {}, {}, {}, {}
-    parts = [list(visuals)[start : start + BATCH] for start in range(0, len(visuals), BATCH)]
-    for part in track(parts, "vectors made anew"):
-        images = [load_image(files[pin]) for pin in part]
-        boxes = [regions(visuals[pin]) for pin in part]
+    done: list[str] = []
+    for query, page in track(pages.items(), "vectors made anew"):
+        if time.monotonic() > end:
+            break
+        new = [pin for pin in page if pin in visuals and pin not in whole]
+        images = [load_image(files[pin]) for pin in new]
+        boxes = [regions(visuals[pin]) for pin in new]
         pooled = detector.pool(images, boxes)
-        for pin, image, mine, rows in zip(part, images, boxes, pooled, strict=True):
+        for pin, image, mine, rows in zip(new, images, boxes, pooled, strict=True):
             n = len(visuals[pin].scores)
             whole[pin], plain[pin] = rows[0], rows[1 : 1 + n]
             picture = pil.fromarray(image.pixels)
             cuts = embedder.embed([cut(picture, box, embedder.side) for box in mine[1:]])
             tight[pin], padded[pin] = cuts[:n], cuts[n:]
-    images_whole = {pin: v.whole for pin, v in visuals.items()}
+        done.append(query)
+    described = {pin: visuals[pin] for pin in whole}
+    wholes = {pin: v.whole for pin, v in described.items()}
     return {
-        **of_objects("crop, lite0, tight", visuals, tight, images_whole),
-        **of_objects("crop, lite0, 25% context", visuals, padded, images_whole),
-        **of_objects("roi_align, plain, tight", visuals, plain, whole),
-    }
+        **of_objects("crop, lite0, tight", described, tight, wholes),
+        **of_objects("crop, lite0, 25% context", described, padded, wholes),
+        **of_objects("roi_align, plain, tight", described, plain, whole),
+    }, done
 
 
 def regions(visual: PinVisual) -> Vectors:
