@@ -12,6 +12,7 @@ candidates, as in bench_co_engagement.py.
 
 import argparse
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,7 @@ from bench_co_engagement import (
 from machine import machine
 from numpy.typing import NDArray
 
+from features.boxes import iou
 from features.detector import load_detector
 from features.judgement import matched
 from features.matches import Boxes, Matches
@@ -41,6 +43,7 @@ from sql.home import feature_versions
 
 Rule = tuple[Mapping[str, float], float]  # thresholds, and the score for other categories
 LEAST, PRECISIONS, HELD_OUT_DAYS = (0.3, 0.4, 0.5, 0.6), (0.6, 0.7, 0.8), 4
+MATCH, NEAR = 0.5, 0.1
 
 
 def main() -> None:
@@ -61,6 +64,7 @@ def main() -> None:
         judge(name, [(held_out, rule)])
     for precision in PRECISIONS:
         judge(f"by category, halves, {precision}", halves(held_out, precision))
+    print(wrong_ones(held_out, VisualSettings().min_score))
     find_saved(options.home, options.date, rules)
 
 
@@ -102,6 +106,22 @@ def judge(name: str, parts: list[tuple[Matches, Rule]]) -> None:
         n_true += len(matches.true.score)
         n_photos += len(np.unique(matches.true.photo))
     print(f"{name:30}{n_right / n_kept:9.3f}  {n_right / n_true:6.3f}  {n_kept / n_photos:17.2f}")
+
+
+def wrong_ones(matches: Matches, least: float) -> str:
+    """What the wrong detections lie on, as shares."""
+    found, true = matches.found, matches.true
+    wrong, kinds = np.flatnonzero((found.score >= least) & ~found.matched), Counter[str]()
+    for row in wrong:
+        here = true.photo == found.photo[row]
+        overlap = np.append(iou(found.box[row], true.box[here]), 0)
+        own = np.append(true.category[here] == found.category[row], True)
+        kinds["a second box" if overlap[own].max() >= MATCH
+              else "another category" if overlap.max() >= MATCH
+              else "badly on its category" if overlap[own].max() >= NEAR
+              else "nothing"] += 1  # fmt: skip
+    shares = ", ".join(f"{name} {n / len(wrong):.2f}" for name, n in kinds.most_common())
+    return f"{len(wrong)} wrong ones of {least} and more: {shares}"
 
 
 def find_saved(home: Path, day: dt.date, rules: Mapping[str, Rule]) -> None:
