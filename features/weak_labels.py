@@ -140,9 +140,9 @@ def learned(
 def lengthened(
     guess: NDArray[np.int64], place: Floats, categories: tuple[str, ...]
 ) -> NDArray[np.int64]:
-    """The guesses `(N,)`, codes of the categories, where a top that reaches below the usual middle of
-    what is worn on the legs is a dress: in the street a dress looks like the catalogue's tops, but
-    it is longer. Without these categories, or without anything on the legs, nothing changes.
+    """The guesses `(N,)`, codes of the categories, where a top that reaches below the usual middle
+    of what is worn on the legs is a dress: in the street a dress looks like the catalogue's tops,
+    but it is longer. Without these categories, or anything on the legs, nothing changes.
     """
     if not {"top", "dress"} <= set(categories):
         return guess
