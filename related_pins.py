@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,22 +21,27 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from features.engine import Engine, Loop, named_engine
 from features.options import (
     AsJson,
     Day,
     DetectorName,
     EmbedderName,
+    EngineOption,
     Holdout,
     LastSource,
     Pooling,
     ProjectionName,
     Source,
+    Workers,
     bars,
     last_source,
     visual_extractor,
 )
 from features.pin_commands import crops_app, detect, features_app, forget
+from features.search.commands import search
 from features.search.index_commands import index_app
+from features.serve.commands import serve
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
@@ -64,7 +69,7 @@ SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
 
 @dataclass(frozen=True)
 class Job:
-    """One day's work: where it reads, where it writes, what it may know."""
+    """One day's work: where it reads, where it writes, what it may know, who does the work."""
 
     database: "Database"
     home: Path
@@ -72,6 +77,7 @@ class Job:
     holdout_days: int
     progress: "Progress"
     skip_gates: tuple[str, ...] = ()
+    engine: Engine = field(default_factory=Loop)
 
     @property
     def cutoff(self) -> dt.date:
@@ -138,11 +144,11 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
 
     database, home, days = job.database, job.home, job.days()
-    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress)
-    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress)
-    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress)
+    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
+    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress, job.engine)
+    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress, job.engine)
     if with_truth:
-        refresh_pairs(database, home, with_truth, days, job.progress)
+        refresh_pairs(database, home, with_truth, days, job.progress, job.engine)
     versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
     gates = input_gates_step(job, extractor)
     for kind, name in versions.items():
@@ -269,13 +275,15 @@ def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    engine: EngineOption = "local", workers: Workers = None,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
-    with started("daily", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
+    by = named_engine(engine, workers)
+    with started("daily", date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         summary |= run_day(
             job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
         )
@@ -289,7 +297,7 @@ def backfill(
     home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    skip_gates: SkipGates = None,
+    engine: EngineOption = "local", workers: Workers = None, skip_gates: SkipGates = None,
 ) -> None:  # fmt: skip
     """The daily job for each of several days, in order; goes on after the last day that is done.
 
@@ -299,7 +307,7 @@ def backfill(
 
     from experiments.backfill import backfill as each_day
 
-    database = opened(home, db)
+    by, database = named_engine(engine, workers), opened(home, db)
     extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
 
     def is_done(day: dt.date) -> bool:
@@ -308,7 +316,7 @@ def backfill(
 
     def run(day: dt.date) -> None:
         at = dt.datetime.combine(day, dt.time())
-        with started("daily", at, home, db, holdout_days, False, skip_gates) as (job, summary):
+        with started("daily", at, home, db, holdout_days, False, skip_gates, by) as (job, summary):
             summary |= run_day(job, source, extractor)
 
     done = each_day(first.date(), last.date(), is_done, run)
@@ -333,6 +341,7 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    engine: EngineOption = "local", workers: Workers = None,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
@@ -343,7 +352,8 @@ def features(
         return
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
-    with started("features", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
+    by, command = named_engine(engine, workers), "features"
+    with started(command, date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
         summary |= features_step(job, last_source(job.database, source), extractor)
 
@@ -443,6 +453,8 @@ def crops_label(
 
 app.command()(detect)
 app.command()(forget)
+app.command()(search)
+app.command()(serve)
 app.command()(status)
 
 
@@ -452,7 +464,7 @@ app.command()(status)
 @contextmanager
 def started(
     command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool,
-    skip_gates: Sequence[str] | None = None,
+    skip_gates: Sequence[str] | None = None, engine: Engine | None = None,
 ) -> Iterator[tuple[Job, dict[str, Any]]]:  # fmt: skip
     """A command that writes: its log, its lock, its database, its row in `runs`, its bars, its
     summary at the end.
@@ -468,7 +480,8 @@ def started(
         database.upgrade()
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
-            yield Job(database, home, day, holdout_days, progress, skip), summary
+            by = engine or Loop()
+            yield Job(database, home, day, holdout_days, progress, skip, by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
