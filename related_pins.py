@@ -202,7 +202,7 @@ def rank_step(job: Job) -> dict[str, Any]:
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
-            days[0], train_to, arm.seed, partial(rows, feature_version),
+            days[0], train_to, arm.seed, partial(rows, feature_version), arm.linear,
         )  # fmt: skip
     job.progress("training", len(arms), len(arms))
     gates = ranking_gates_step(job)
