@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +59,11 @@ app.add_typer(crops_app, name="crops")
 
 _SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
 SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
+_THIS_HELP = "Feature version that the options must make; else nothing is done."
+ThisVersion = Annotated[str | None, typer.Option("--feature-version", help=_THIS_HELP)]
+_BESIDE_HELP = "The version becomes current by `features use` only, not now; no gates are run."
+_BY_HELP = "A complete feature version. [default: the current one]"
+ByVersion = Annotated[str | None, typer.Option("--feature-version", help=_BY_HELP)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Job:
     holdout_days: int
     progress: "Progress"
     skip_gates: tuple[str, ...] = ()
+    feature_version: str | None = None
 
     @property
     def cutoff(self) -> dt.date:
@@ -86,6 +93,15 @@ class Job:
                 "ingest more days or set a smaller --holdout-days."
             )
         return days
+
+    def versions(self) -> dict[str, str]:
+        """Feature versions by kind, as sql.home.feature_versions: those of the version that was
+        named, else the current ones. Raises ValueError where that is not complete."""
+        from features.versions import complete
+
+        if self.feature_version is None:
+            return feature_versions(self.database)
+        return complete(self.database, self.feature_version)
 
 
 # --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------
@@ -132,8 +148,12 @@ def ingest_step(job: Job, source: Path) -> dict[str, Any]:
 
 
 @logged_step
-def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
+def features_step(
+    job: Job, source: Path, extractor: "VisualExtractor", beside: bool = False
+) -> dict[str, Any]:
+    """Visuals and pairs; their version becomes the current one, unless it is to stand beside it."""
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
+    from features.versions import use
 
     database, home, days = job.database, job.home, job.days()
     visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress)
@@ -141,16 +161,16 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress)
     if with_truth:
         refresh_pairs(database, home, with_truth, days, job.progress)
-    versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
-    gates = input_gates_step(job, extractor)
-    for kind, name in versions.items():
-        database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
-    return {
+    done = {
         "feature_version": extractor.feature_version,
         "visuals": asdict(visuals),
         "pairs": asdict(pairs),
-        "input_gates": gates,
     }
+    if beside:
+        return done | {"beside": True}
+    done["input_gates"] = input_gates_step(job, extractor)
+    use(database, {"detected": extractor.feature_version, "true_boxes": with_truth})
+    return done
 
 
 def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
@@ -172,7 +192,7 @@ def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
 
 @logged_step
 def rank_step(job: Job) -> dict[str, Any]:
-    from functools import cache, partial
+    from functools import partial
 
     from experiments.arms import ARMS
     from ranking.engagement import refresh_engagement
@@ -180,7 +200,7 @@ def rank_step(job: Job) -> dict[str, Any]:
 
     days, cutoff, metrics = job.days(), job.cutoff, {}
     train_to = cutoff - dt.timedelta(days=1)
-    versions = feature_versions(job.database)
+    versions = job.versions()
     refresh_engagement(job.database, days[0], job.day, cutoff)
     arms = [arm for arm in ARMS.values() if arm.feature_version_kind in versions]
 
@@ -227,7 +247,7 @@ def experiment_step(job: Job) -> dict[str, Any]:
     from experiments.plan import DAILY
 
     plan = replace(DAILY, days=job.holdout_days)
-    setting = Setting(job.day, feature_versions(job.database)["detected"])
+    setting = Setting(job.day, job.versions()["detected"])
     job.progress("experiment", 0, 1)
     summary = run_experiment(job.database, plan, setting)
     job.progress("experiment", 1, 1)
@@ -267,16 +287,16 @@ def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
+    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
     with started("daily", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
-        summary |= run_day(
-            job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
-        )
+        check_version(extractor, feature_version)
+        summary |= run_day(job, source, extractor)
 
 
 @app.command()
@@ -293,8 +313,6 @@ def backfill(
 
     Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
     """
-    from functools import cache
-
     from experiments.backfill import backfill as each_day
 
     database = opened(home, db)
@@ -331,11 +349,12 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    beside: Annotated[bool, typer.Option("--beside", help=_BESIDE_HELP)] = False,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
-    Example: related-pins features --date 2026-11-15
+    Example: related-pins features --date 2026-11-15 --detector new.pt --beside
     """
     if context.invoked_subcommand:
         return
@@ -343,26 +362,27 @@ def features(
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("features", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
-        summary |= features_step(job, last_source(job.database, source), extractor)
+        summary |= features_step(job, last_source(job.database, source), extractor, beside)
 
 
 @app.command()
 def rank(
     date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ByVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Train each arm on the days before the held-out window, and rank all candidates.
 
     Example: related-pins rank --date 2026-11-15
     """
     with started("rank", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
-        summary |= rank_step(job)
+        summary |= rank_step(replace(job, feature_version=feature_version))
 
 
 @experiment_app.callback()
 def experiment(
     context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
-    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False,
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    feature_version: ByVersion = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Compare the arms' engagement with whole_image on the held-out days.
 
@@ -373,7 +393,7 @@ def experiment(
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("experiment", date, home, db, holdout_days, as_json) as (job, summary):
-        summary |= experiment_step(job)
+        summary |= experiment_step(replace(job, feature_version=feature_version))
 
 
 @app.command()
@@ -474,6 +494,15 @@ def started(
     from experiments.summary import summary_text
 
     print(masked(summary_text(database, command, day, home, summary), db))
+
+
+def check_version(extractor: Callable[[], "VisualExtractor"], wanted: str | None) -> None:
+    """Raises ValueError where another feature version is wanted than the extractor's."""
+    if wanted is not None and (made := extractor().feature_version) != wanted:
+        raise ValueError(
+            f"These options make the feature version {made}, not {wanted}; give those of {wanted}, "
+            "or leave out --feature-version to change over."
+        )
 
 
 def code_version() -> str:

@@ -154,7 +154,7 @@ def refresh_pairs(
     candidates = database.read(
         "SELECT query_pin_id, candidate_pin_id FROM candidates ORDER BY 1, 2"
     ).to_pandas()
-    inputs = _pairs_fingerprint(database, feature_version, candidates)
+    inputs = pairs_fingerprint(database, feature_version, candidates)
     states = {day: fingerprint(inputs, state) for day, state in interest.items()}
     stale = [
         day for day in days
@@ -320,7 +320,8 @@ def _keyed(rows: pa.Table, feature_version: str, date: dt.date) -> pa.Table:
     return rows.append_column("feature_version", versions).append_column("date", dates)
 
 
-def _pairs_fingerprint(database: Database, feature_version: str, candidates: pd.DataFrame) -> str:
+def pairs_fingerprint(database: Database, feature_version: str, candidates: pd.DataFrame) -> str:
+    """A hash of what pair_features of these pairs (query_pin_id, candidate_pin_id) is made from."""
     places = database.read(
         sa.select(pin_visuals.c.pin_id, pin_visuals.c.content_hash)
         .where(pin_visuals.c.feature_version == feature_version)
