@@ -10,10 +10,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,7 +40,7 @@ from features.pin_commands import crops_app, detect, features_app, forget
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
-from sql.home import HOME, Db, Home, clear_leftovers, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, feature_versions
 from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
@@ -192,8 +192,6 @@ def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
 
 @logged_step
 def rank_step(job: Job) -> dict[str, Any]:
-    from functools import partial
-
     from experiments.arms import ARMS
     from ranking.engagement import refresh_engagement
     from ranking.ranking import holdout_metrics, rank_candidates, train_arm, training_table
@@ -269,6 +267,139 @@ def report_step(job: Job, source: Path) -> dict[str, Any]:
     return {"report": str(path)}
 
 
+# --- past days -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Past days to be done: from where, into which home and database, and how; `run_ids` by day.
+
+    It is pickled for the processes that make days, so `extractor` is a function of a module or an
+    Extractor.
+    """
+
+    source: Path
+    home: Path
+    url: str
+    holdout_days: int
+    extractor: Callable[[], "VisualExtractor"]
+    run_ids: Mapping[dt.date, str]
+    skip_gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """The extractor that the options name; it is loaded when this is called."""
+
+    detector: str
+    embedder: str
+    pooling: str
+    projection: str
+
+    def __call__(self) -> "VisualExtractor":
+        return visual_extractor(self.detector, self.embedder, self.pooling, self.projection)
+
+
+@cache
+def loaded(extractor: Callable[[], "VisualExtractor"]) -> "VisualExtractor":
+    """The extractor, loaded once in a process."""
+    return extractor()
+
+
+def backfill_days(
+    database: "Database", work: Backfill, days: Sequence[dt.date], jobs: int, progress: "Progress"
+) -> dict[dt.date, dict[str, Any]]:
+    """Does those of the days that are not done, in up to `jobs` processes; their summaries by day.
+
+    The visuals of all of them are made first. Where the home's own log ends before the last day or
+    on it, that day is done in the home itself, as the daily job does it, after the others.
+    """
+    from experiments.backfill import in_order
+    from sql.runs import recorded_run
+
+    extractor, last = loaded(work.extractor), days[-1]
+    job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates)
+    state = day_state(database, work.source, work.holdout_days, extractor.feature_version)
+    todo = [day for day in days if not database.is_done("day", str(day), state)]
+    newest = database.read("SELECT MAX(date) AS date FROM requests")["date"][0].as_py()
+    at_the_end = newest is None or last >= newest
+    if todo:
+        visuals_step(job, work.source, extractor, ingest_first=at_the_end)
+    past = [day for day in todo if day != last or not at_the_end]
+    done: dict[dt.date, dict[str, Any]] = {}
+
+    def publish(day: dt.date, made: Callable[[], dict[str, Any]]) -> None:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", day, code_version(), work.run_ids[day]) as summary:
+            summary |= publish_day(replace(job, day=day), made(), extractor)
+            database.mark_done("day", str(day), state, 0)
+            done[day] = summary
+
+    in_order(past, partial(make_day, work), publish, min(jobs, max(len(past), 1)))
+    if todo and todo[-1] not in past:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", last, code_version(), work.run_ids[last]) as summary:
+            summary |= run_day(job, work.source, lambda: extractor)
+            done[last] = summary
+    progress("days", len(todo), max(len(todo), 1))
+    return done
+
+
+@logged_step
+def visuals_step(
+    job: Job, source: Path, extractor: "VisualExtractor", ingest_first: bool
+) -> dict[str, Any]:
+    """The visuals of all pins, in the home, where every day to be made finds them."""
+    from features.daily import refresh_visuals
+
+    if ingest_first:
+        ingest_step(job, source)
+    visuals = refresh_visuals(job.database, source, job.home, extractor, job.day, job.progress)
+    return {"visuals": asdict(visuals)}
+
+
+def make_day(work: Backfill, day: dt.date) -> dict[str, Any]:
+    """All of a day but for its gates, in a home of its own and mostly a process of its own."""
+    from experiments.backfill import new_home
+    from sql.database import open_database
+
+    extractor = loaded(work.extractor)
+    with logged(work.home, "daily", work.run_ids[day], work.url):
+        database, folder = new_home(open_database(work.url), work.home, day)
+        job = Job(
+            database, folder, day, work.holdout_days, lambda *_: None,
+            feature_version=extractor.feature_version,
+        )  # fmt: skip
+        return {
+            **ingest_step(job, work.source),
+            **features_step(job, work.source, extractor, beside=True),
+            **rank_step(job),
+            **experiment_step(job),
+            **report_step(job, work.source),
+        }
+
+
+def publish_day(job: Job, made: dict[str, Any], extractor: "VisualExtractor") -> dict[str, Any]:
+    """Runs the gates of a day that was made in a home of its own, and takes it over."""
+    from experiments.backfill import home_of, take_over, with_history
+    from sql.tables import quality_gates
+
+    own, folder = home_of(job.home, job.day)
+    judged = replace(job, database=own, feature_version=extractor.feature_version)
+    with_history(job.database, own, job.day)
+    try:
+        gates = {
+            "input_gates": input_gates_step(judged, extractor),
+            "ranking_gates": ranking_gates_step(replace(judged, home=folder)),
+        }
+    finally:
+        found = own.read("SELECT * FROM quality_gates WHERE date = :date", date=job.day)
+        job.database.replace(quality_gates, found, date=job.day)
+    take_over(own, folder, job.database, job.home, job.day)
+    report = job.home / "reports" / str(job.day) / "report.html"
+    return made | gates | {"report": str(report)}
+
+
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -307,28 +438,34 @@ def backfill(
     home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    skip_gates: SkipGates = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Days that are made at once.")] = 1,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None,
 ) -> None:  # fmt: skip
-    """The daily job for each of several days, in order; goes on after the last day that is done.
+    """The daily job for each of several past days; goes on with those that are not done.
 
-    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
+    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15 --jobs 8
     """
-    from experiments.backfill import backfill as each_day
+    from experiments.backfill import days_between
+    from experiments.gates import known_names
+    from sql.lock import locked
+    from sql.runs import new_run_id
 
-    database = opened(home, db)
-    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
-
-    def is_done(day: dt.date) -> bool:
-        version = extractor().feature_version
-        return database.is_done("day", str(day), day_state(database, source, holdout_days, version))
-
-    def run(day: dt.date) -> None:
-        at = dt.datetime.combine(day, dt.time())
-        with started("daily", at, home, db, holdout_days, False, skip_gates) as (job, summary):
-            summary |= run_day(job, source, extractor)
-
-    done = each_day(first.date(), last.date(), is_done, run)
-    print(f"{len(done)} days done now, to {last.date()}; the others were done before.")
+    days = days_between(first.date(), last.date())
+    extractor = Extractor(detector, embedder, pooling, projection)
+    check_version(partial(loaded, extractor), feature_version)
+    run_ids = {day: new_run_id() for day in days}
+    skip = known_names(skip_gates or ())
+    with logged(home, "backfill", new_run_id(), db), locked(home, db, "backfill") as database:
+        clear_leftovers(home)
+        database.upgrade()
+        work = Backfill(source, home, database.url, holdout_days, extractor, run_ids, skip)
+        with bars() as progress:
+            done = backfill_days(database, work, days, jobs, progress)
+        clear_leftovers(home)
+    for day, summary in done.items():
+        print(f"{day}  {summary['decision']}: {summary['verdict']}")
+    print(f"{len(done)} of {len(days)} days done now; the others were done before.")
+    print('Next: related-pins sql query "SELECT date, arm, lift FROM experiment_lift"')
 
 
 @app.command()

@@ -1,0 +1,127 @@
+"""Backfill end to end: days made in several processes are the days that run one by one give."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import experiments.arms
+from experiments.world.sample import write_sample
+from features.visuals import VisualExtractor
+from related_pins import Backfill, Job, backfill_days, run_day
+from sql.database import Database, open_database
+from sql.home import BACKFILL, feature_versions
+from sql.tables import METADATA
+from tests.home_state import State, differences, state
+from tests.quick_visuals import quick_extractor
+
+DAYS = [dt.date(2026, 11, 13), dt.date(2026, 11, 14), dt.date(2026, 11, 15)]
+SKIPPED = ("rows", "ranking")  # the sample is too small for these gates
+FEW = ("whole_image", "targeted", "whole_image_aa")
+
+
+def quick() -> VisualExtractor:
+    """The quick extractor, in a process that knows few arms."""
+    experiments.arms.ARMS = {name: experiments.arms.ARMS[name] for name in FEW}
+    return quick_extractor()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sample")
+    write_sample(folder, pins=100, requests=800, users=150, crops=80)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_arms() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("experiments.arms.ARMS", {n: experiments.arms.ARMS[n] for n in FEW})
+        yield
+
+
+def opened(home: Path) -> Database:
+    database = open_database(home / "related_pins.db")
+    database.upgrade()
+    return database
+
+
+def work(source: Path, home: Path, days: Sequence[dt.date]) -> Backfill:
+    ids = {day: f"run of {day}" for day in days}
+    return Backfill(source, home, opened(home).url, 4, quick, ids, SKIPPED)
+
+
+def backfilled(source: Path, home: Path, days: Sequence[dt.date], jobs: int) -> list[dt.date]:
+    """The days that are done now."""
+    job = work(source, home, days)
+    return list(backfill_days(opened(home), job, days, jobs, lambda *_: None))
+
+
+@pytest.fixture(scope="module")
+def one_by_one(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after the days one by one, the last day last."""
+    home = tmp_path_factory.mktemp("one") / "home"
+    job = Job(opened(home), home, DAYS[0], 4, lambda *_: None, SKIPPED)
+    for day in DAYS:
+        run_day(replace(job, day=day), source, quick_extractor)
+    return home
+
+
+@pytest.fixture(scope="module")
+def at_once(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home after the same days in two processes."""
+    home = tmp_path_factory.mktemp("two") / "home"
+    assert backfilled(source, home, DAYS, jobs=2) == DAYS
+    return home
+
+
+def comparable(home: Path) -> State:
+    """What a home holds but for: rows of true boxes of earlier days, whose version is not the
+    current one; candidates as they were on an earlier cutoff, not shown on that day; reports, which
+    count all rows there are.
+    """
+    database = opened(home)
+    found, current = state(database, home), set(feature_versions(database).values())
+    tables = {}
+    for name, rows in found.tables.items():
+        columns = METADATA.tables[name].columns.keys()
+        if "feature_version" in columns and name != "models":
+            at = columns.index("feature_version")
+            rows = [row for row in rows if row[at] is None or row[at] in current]
+        tables[name] = rows
+    shown = {row[:3] for row in tables["pin_pair_engagement"]}
+    cutoff = DAYS[-1] - dt.timedelta(days=3)
+    tables["engagement_features"] = [
+        row for row in tables["engagement_features"] if row[0] == cutoff or row[:3] in shown
+    ]
+    tables["manifest"] = [row for row in tables["manifest"] if row[0] != "engagement_features"]
+    return State(tables, {n: h for n, h in found.files.items() if n.startswith("models")})
+
+
+def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once: Path) -> None:
+    unlike = list(differences(comparable(at_once), comparable(one_by_one)))
+    assert not unlike, "\n".join(unlike)
+    reports = {path.relative_to(at_once).as_posix() for path in at_once.rglob("report.*")}
+    assert reports == {f"reports/{day}/report.{kind}" for day in DAYS for kind in ("html", "png")}
+    assert not (at_once / BACKFILL).exists() or not list((at_once / BACKFILL).iterdir())
+
+
+def test_a_day_that_is_done_again_leaves_everything_as_it_was(source: Path, at_once: Path) -> None:
+    database, day = opened(at_once), DAYS[1]
+    assert backfilled(source, at_once, DAYS, jobs=2) == []
+    before = comparable(at_once)
+    database.forget("day", str(day))
+    (at_once / "gates.toml").write_text(FILE.read_text().replace("most_drop = 0.05", IMPOSSIBLE))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.test_backfill.SKIPPED", ("rows",))
+        with pytest.raises(GateFailed, match=f"quality gates failed for {day}"):
+            backfilled(source, at_once, DAYS, jobs=1)
+    failed = database.read("SELECT name, passed, skipped FROM quality_gates WHERE passed = 0")
+    assert "ranking/ndcg@10" in failed["name"].to_pylist()
+    assert not list(differences(without_gates(comparable(at_once)), without_gates(before)))
+    (at_once / "gates.toml").unlink()
+    assert backfilled(source, at_once, DAYS, jobs=1) == [day]
+    assert not list(differences(comparable(at_once), before))
