@@ -37,6 +37,7 @@ from features.options import (
     visual_extractor,
 )
 from features.pin_commands import crops_app, detect, features_app, forget
+from features.search.index_commands import index_app
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
@@ -56,6 +57,7 @@ app.add_typer(sql_app, name="sql")
 app.add_typer(detector_app, name="detector")
 app.add_typer(experiment_app, name="experiment")
 app.add_typer(crops_app, name="crops")
+app.add_typer(index_app, name="index")
 
 _SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
 SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
@@ -101,7 +103,7 @@ class Job:
 
         if self.feature_version is None:
             return feature_versions(self.database)
-        return complete(self.database, self.feature_version)
+        return complete(self.database, self.home, self.feature_version)
 
 
 # --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------

@@ -1,5 +1,5 @@
-"""Erasure of a pin or user from the files under home: shards, looks, images, pictures, reports,
-logs.
+"""Erasure of a pin or user from the files under home: shards, looks, indexes, images, pictures,
+reports, logs.
 """
 
 import os
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from features.remote import RemoteImages
+from features.search.build import erase_pin
 from sql.database import Database
 from sql.erasure import mentions
 from sql.tables import manifest, pin_visuals, pins
@@ -19,11 +20,11 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
     """Takes a pin or user out of the files under home; the files that were rewritten or removed.
 
     Of a pin: the vectors of every image content that no other pin has, in the shards of every
-    version and among the looks; its remote image that was kept; its pictures; and every report,
-    since reports show photos without naming them. Of a user: the pictures and reports that name
-    it. Of both: the lines of logs that name them. To be called while the pin's
-    rows are still there: they say which contents others hold. Files are rewritten aside and
-    renamed, so that a killed call is simply made again.
+    version, among the looks and in every search index; its remote image that was kept; its
+    pictures; and every report, since reports show photos without naming them. Of a user: the
+    pictures and reports that name it. Of both: the lines of logs that name them. To be called
+    while the pin's rows are still there: they say which contents others hold. Files are rewritten
+    aside and renamed, so that a killed call is simply made again.
     """
     changed = []
     if kind == "pin":
@@ -37,6 +38,7 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
         for looks in sorted((home / "looks").glob("*")):
             if _rewritten(looks, "key", lambda key: key.split(" ")[0] in kept):
                 changed.append(looks)
+        changed += erase_pin(home, id, kept)
         changed += _erase_remote(database, home, id)
     changed += [log for log in _files(home / "logs") if _without_lines(log, id)]
     pictures = [p for p in _files(home / "pictures") if mentions(p.name, id)]

@@ -16,12 +16,16 @@ from sql.columns import CATEGORIES
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 BLOCK = 512
+SLOTS = 8
 LIKE_COLOUR = 20.0
 
 
 @dataclass(frozen=True, eq=False)
 class PinArrays:
     """P pins as arrays, each with room for K objects; M objects in all, and row M for 'none'.
+
+    K is a multiple of SLOTS: products and sums of arrays then come out bit by bit the same whatever
+    the other pins hold, so that a pair may be made anew by itself.
 
     whole: `(P, D)`. whole_crop: `(P, E)`. crops, padded: `(M + 1, E)`, last row zeros. colours:
     `(M + 1, 3)` Lab.
@@ -50,7 +54,7 @@ def pin_arrays(visuals: Sequence[PinVisual]) -> PinArrays:
     """Packs PinVisuals, at least one. Categories outside CATEGORIES get codes of their own."""
     counts = np.array([len(v.scores) for v in visuals])
     total, first = int(counts.sum()), np.cumsum(counts) - counts
-    slots = np.arange(max(1, int(counts.max())))
+    slots = np.arange(SLOTS * max(1, -(-int(counts.max()) // SLOTS)))
     objects = np.where(slots < counts[:, None], first[:, None] + slots, total)
     codes = {name: code for code, name in enumerate(CATEGORIES)}
     names = [name for v in visuals for name in v.categories]

@@ -104,7 +104,7 @@ def features_use(
 
     with locked(home, db, "features use") as database:
         database.upgrade()
-        use(database, complete(database, feature_version))
+        use(database, complete(database, home, feature_version))
     print(
         f"Current: {feature_version}. Rankings are made by it from the next `rank` or `daily` on."
     )
@@ -117,7 +117,7 @@ def features_prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     home: Home = HOME, db: Db = None,
 ) -> None:  # fmt: skip
-    """Drop the rows and shards of feature versions that are not current.
+    """Drop the rows, shards and search indexes of feature versions that are not current.
 
     Example: related-pins features prune --dry-run
     """
@@ -129,7 +129,8 @@ def features_prune(
         found = prunable(database, home, feature_versions(database).values(), keep or ())
         for old in found:
             rows = ", ".join(f"{n:,} {name}" for name, n in old.rows.items() if n)
-            size = f"{len(old.shards):,} shards of {old.n_bytes / 1e6:,.1f} MB"
+            parts = f"{len(old.shards):,} shards" + (" and an index" if old.index.exists() else "")
+            size = f"{parts} of {old.n_bytes / 1e6:,.1f} MB"
             if not dry_run:
                 prune(database, old)
             print(f"{'would go' if dry_run else 'gone'}  {old.feature_version}  {size}; {rows}")

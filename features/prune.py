@@ -1,5 +1,6 @@
-"""Pruning: feature versions that nobody reads any more, their rows and their shards."""
+"""Pruning: feature versions that nobody reads any more, their rows, shards and search indexes."""
 
+import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,14 @@ MADE = ("visuals", "object_interest", "pair_features", "pair_interest")
 
 @dataclass(frozen=True)
 class Prunable:
-    """What goes with a feature version: rows by table, shard files and their bytes."""
+    """What goes with a feature version: rows by table, shard files, the folder of the search index,
+    and the bytes of both.
+    """
 
     feature_version: str
     rows: dict[str, int]
     shards: tuple[Path, ...]
+    index: Path
     n_bytes: int
 
 
@@ -57,6 +61,7 @@ def prune(database: Database, found: Prunable) -> None:
     with database.engine.begin() as connection:
         for table in TABLES:
             connection.execute(sa.delete(table).where(_of(table, found.feature_version)))
+    shutil.rmtree(found.index, ignore_errors=True)
     for path in found.shards:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
@@ -70,7 +75,8 @@ def _versions(database: Database, home: Path) -> set[str]:
         where = table.c.step.in_(MADE) if table is manifest else column.is_not(None)
         rows = database.read(sa.select(column).where(where).distinct())
         versions |= set(rows["feature_version"].to_pylist())
-    return versions | {path.name for path in (home / "visuals").glob("*") if path.is_dir()}
+    folders = (path for part in ("visuals", "index") for path in (home / part).glob("*"))
+    return versions | {path.name for path in folders if path.is_dir()}
 
 
 def _read_by(database: Database, wanted: Collection[str]) -> set[str]:
@@ -91,7 +97,9 @@ def _prunable(database: Database, home: Path, version: str) -> Prunable:
         for table in TABLES
     }
     shards = tuple(sorted(p for p in (home / "visuals" / version).glob("*") if p.is_file()))
-    return Prunable(version, rows, shards, sum(path.stat().st_size for path in shards))
+    index = home / "index" / version
+    files = (*shards, *(path for path in index.rglob("*") if path.is_file()))
+    return Prunable(version, rows, shards, index, sum(path.stat().st_size for path in files))
 
 
 def _of(table: sa.Table, version: str) -> sa.ColumnElement[bool]:

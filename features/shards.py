@@ -6,7 +6,8 @@ float16 fixed-size lists.
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,10 +29,17 @@ def write_shard(
 
     unreadable: content hash -> why, of images that were looked at with these and are none.
     """
+    table = _table(visuals).replace_schema_metadata({_UNREADABLE: json.dumps(unreadable or {})})
+    with written_aside(path) as aside:
+        pq.write_table(table, aside, compression="zstd")
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """The path to write at; what is there on leaving is renamed to `path`, once it is on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
-    table = _table(visuals).replace_schema_metadata({_UNREADABLE: json.dumps(unreadable or {})})
-    pq.write_table(table, aside, compression="zstd")
+    yield aside
     with aside.open("rb") as file:
         os.fsync(file.fileno())
     aside.replace(path)

@@ -5,10 +5,10 @@ it. Whoever does not name a version reads the current one, so a switch is one tr
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
-import pandas as pd
-
-from features.daily import pairs_fingerprint, true_boxes_version
+from features.daily import true_boxes_version
+from features.pair_store import PairStore
 from sql import manifest
 from sql.database import Database
 
@@ -33,7 +33,7 @@ _DAYS = "SELECT DISTINCT date FROM requests ORDER BY date"
 _PAIRED = "SELECT piece FROM manifest WHERE step = 'pair_interest' AND feature_version = :version"
 
 
-def complete(database: Database, feature_version: str) -> dict[str, str]:
+def complete(database: Database, home: Path, feature_version: str) -> dict[str, str]:
     """The version by kind, as sql.home.feature_versions: 'detected', and 'true_boxes' where there
     are true boxes.
 
@@ -44,7 +44,7 @@ def complete(database: Database, feature_version: str) -> dict[str, str]:
     if with_truth := true_boxes_version(database, feature_version):
         found["true_boxes"] = with_truth
     for name in found.values():
-        if lack := _lack(database, name):
+        if lack := _lack(database, home, name):
             raise ValueError(
                 f"The feature version {feature_version} is not complete: {lack}. Make the rest "
                 "with `related-pins features --beside` and the options that make this version."
@@ -63,24 +63,17 @@ def use(database: Database, found: Mapping[str, str | None]) -> None:
             )  # fmt: skip
 
 
-def _lack(database: Database, version: str) -> str | None:
+def _lack(database: Database, home: Path, version: str) -> str | None:
     """What the version lacks, or None."""
     pins = database.read(_WITHOUT, version=version).to_pylist()[0]
     if pins["lacks"]:
         return f"{pins['lacks']:,} of {pins['n']:,} pins have no visuals of it"
     if changed := database.read(_CHANGED, version=version)["n"][0].as_py():
         return f"the images of {changed:,} pins have changed since"
-    candidates = database.read(
-        "SELECT query_pin_id, candidate_pin_id FROM candidates ORDER BY 1, 2"
-    ).to_pandas()
-    if not _paired(database, version, candidates):
-        return f"the {len(candidates):,} candidate pairs that are there now have no features of it"
+    wanted = PairStore(database, home, version).wanted()
+    if database.made_from("pair_features", version) != wanted.inputs:
+        return f"the {wanted.n_pairs:,} candidate pairs that are there now have no features of it"
     done = set(database.read(_PAIRED, version=version)["piece"].to_pylist())
     days = database.read(_DAYS)["date"].to_pylist()
     missing = [day for day in days if f"{version}/{day}" not in done]
     return f"{len(missing)} days, such as {missing[0]}, have no interest of it" if missing else None
-
-
-def _paired(database: Database, version: str, candidates: pd.DataFrame) -> bool:
-    inputs = pairs_fingerprint(database, version, candidates)
-    return database.is_done("pair_features", version, inputs)

@@ -1,7 +1,7 @@
 """The database: Arrow tables in and out, the schema, and what has been done."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sql import manifest, partitions
 from sql.arrow import known_types, restored, stored
+from sql.changes import Change
 from sql.connections import connect_arrow, create_engine
 from sql.manifest import fingerprint
 
-__all__ = ["Database", "fingerprint", "open_database"]
+__all__ = ["Change", "Database", "fingerprint", "open_database"]
 
 BATCH_ROWS = 65_536
 _SQLITE_BATCH = "adbc.sqlite.query.batch_rows"
@@ -98,10 +99,32 @@ class Database:
             cursor.execute(self._render(delete, {}))
             return self._insert(cursor, table, data)
 
+    def publish(
+        self, changes: Sequence[Change], statements: Sequence[sa.sql.dml.UpdateBase] = ()
+    ) -> None:
+        """Make the changes, in order, and then run the statements, in one transaction.
+
+        Readers see everything as it was or as it is then, and are never locked out. Memory is
+        bounded by a row group of a file. On PostgreSQL, of tables that have partitions only.
+        """
+        if not self.is_sqlite:
+            self._publish_partitions(changes, statements)
+            return
+        with self._cursor(write=True) as cursor:
+            for change in changes:
+                cursor.execute(self._render(sa.delete(change.table).where(change.all_gone), {}))
+                cursor.adbc_ingest(change.table.name, change.rows("sqlite"), mode="append")
+            for statement in statements:
+                cursor.execute(self._render(statement, {}))
+
     def is_done(self, step: str, piece: str, fingerprint: str) -> bool:
         """Whether the piece was finished from inputs with this fingerprint."""
+        return self.made_from(step, piece) == fingerprint
+
+    def made_from(self, step: str, piece: str) -> str | None:
+        """The fingerprint of the inputs that the piece was finished from, or None."""
         with self.engine.connect() as connection:
-            return manifest.find(connection, step, piece) == fingerprint
+            return manifest.find(connection, step, piece)
 
     def forget(self, step: str, *pieces: str) -> None:
         """Take back that the pieces are finished: to be called before what they are made of, or
@@ -146,11 +169,25 @@ class Database:
         filled = partitions.keys_of(table.name, data)
         with partitions.aside(self.engine, table.name, filled) as names:
             with self._cursor(write=True) as cursor:
-                for key, name in names.items():
-                    rows = partitions.rows_of(table.name, data, key)
-                    cursor.adbc_ingest(name, rows, "append", db_schema_name=partitions.SCHEMA)
-            partitions.publish(self.engine, table.name, keys, names)
+                _fill(cursor, table.name, names, data)
+            partitions.publish(self.engine, [partitions.Exchange(table.name, keys, names)])
         return len(data)
+
+    def _publish_partitions(
+        self, changes: Sequence[Change], statements: Sequence[sa.sql.dml.UpdateBase]
+    ) -> None:
+        exchanges = []
+        with ExitStack() as stack:
+            for change in changes:
+                table = change.table.name
+                keys = change.keys_that_come()
+                names = stack.enter_context(partitions.aside(self.engine, table, keys))
+                with self._cursor(write=True) as cursor:
+                    for batch in change.rows("postgresql"):
+                        _fill(cursor, table, names, pa.Table.from_batches([batch]))
+                gone = None if change.gone is None else sa.delete(change.table).where(change.gone)
+                exchanges.append(partitions.Exchange(table, change.whole, names, gone))
+            partitions.publish(self.engine, exchanges, statements)
 
     def _render(self, query: str | sa.sql.ClauseElement, params: dict[str, object]) -> str:
         if isinstance(query, str):
@@ -166,6 +203,13 @@ class Database:
         plain = sqlite.dialect if self.is_sqlite else postgresql.dialect
         dialect = plain(paramstyle="named")
         return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _fill(cursor: Any, table: str, names: Mapping[partitions.Key, str], data: pa.Table) -> None:
+    """Each of the rows into the table aside of its partition."""
+    for key in partitions.keys_of(table, data):
+        rows = partitions.rows_of(table, data, key)
+        cursor.adbc_ingest(names[key], rows, "append", db_schema_name=partitions.SCHEMA)
 
 
 def open_database(url_or_path: str | Path) -> Database:

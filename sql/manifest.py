@@ -41,11 +41,15 @@ def forget(connection: sa.Connection, step: str, pieces: Sequence[str]) -> None:
 
 def record(connection: sa.Connection, **row: object) -> None:
     """Write the manifest row of a finished piece in place of an older one of the same key."""
-    connection.execute(
-        sa.delete(manifest).where(manifest.c.step == row["step"], manifest.c.piece == row["piece"])
-    )
+    for statement in recording(**row):
+        connection.execute(statement)
+
+
+def recording(**row: object) -> tuple[sa.Delete, sa.Insert]:
+    """The statements of `record`, for a transaction that does something else as well."""
+    mine = manifest.c.step == row["step"], manifest.c.piece == row["piece"]
     now = datetime.now(UTC).replace(tzinfo=None)
-    connection.execute(sa.insert(manifest).values(finished_at=now, **row))
+    return sa.delete(manifest).where(*mine), sa.insert(manifest).values(finished_at=now, **row)
 
 
 def unmark_later(engine: sa.Engine, step: str, piece: str) -> None:

@@ -13,6 +13,7 @@ Partitions are in a schema of their own, so that the tables remain what people s
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
 from itertools import product
@@ -142,59 +143,84 @@ def aside(engine: sa.Engine, table: str, keys: Sequence[Key]) -> Iterator[dict[K
                 _drop(connection, names.values())
 
 
-def publish(
-    engine: sa.Engine, table: str, keys: Collection[Key], filled: Mapping[Key, str]
-) -> None:
-    """Put the filled tables in the place of the partitions of `keys`, in one transaction.
+@dataclass(frozen=True)
+class Exchange:
+    """What is to change in a partitioned table.
 
-    A key that has no filled table loses its partition.
+    gone: rows that go. whole: keys of partitions of which every row goes. filled: tables aside by
+    key, whose rows come.
+    """
+
+    table: str
+    whole: Collection[Key]
+    filled: Mapping[Key, str]
+    gone: sa.Delete | None = None
+
+
+def publish(
+    engine: sa.Engine,
+    exchanges: Sequence[Exchange],
+    statements: Sequence[sa.sql.dml.UpdateBase] = (),
+) -> None:
+    """Make all the exchanges, in order, and then run the statements, in one transaction.
+
+    A partition that is exchanged whole is swapped. One of which no row comes is dropped.
     """
     with engine.begin() as connection:
-        for name in filled.values():
-            execute(connection, "ANALYZE {part}", part=_part(name))
+        for exchange in exchanges:
+            for name in exchange.filled.values():
+                execute(connection, "ANALYZE {part}", part=_part(name))
     for _ in range(TRIES):
         try:
             with engine.begin() as connection:
                 execute(connection, "SET LOCAL lock_timeout = {wait}", wait=Literal(WAIT))
-                _swap(connection, table, keys, filled)
+                _publish(connection, exchanges, statements, by_swapping=True)
             return
         except sa.exc.OperationalError as error:
             if getattr(error.orig, "sqlstate", None) not in _BUSY:
                 raise
         time.sleep(PAUSE_SECONDS)
     with engine.begin() as connection:
-        _exchange_rows(connection, table, keys, filled)
+        _publish(connection, exchanges, statements, by_swapping=False)
 
 
-def _swap(
-    connection: sa.Connection, table: str, keys: Collection[Key], filled: Mapping[Key, str]
+def _publish(
+    connection: sa.Connection,
+    exchanges: Sequence[Exchange],
+    statements: Sequence[sa.sql.dml.UpdateBase],
+    *,
+    by_swapping: bool,
 ) -> None:
-    there = _attached(connection, table)
-    for key in keys:
-        if (name := partition_name(table, key)) in there:
-            _drop(connection, [name])
-        if key in filled:
-            _take_place(connection, table, key, filled[key])
+    for exchange in exchanges:
+        if exchange.gone is not None:
+            connection.execute(exchange.gone)
+        there = _attached(connection, exchange.table)
+        for key in dict.fromkeys([*exchange.whole, *exchange.filled]):
+            attached = partition_name(exchange.table, key) in there
+            _exchange(connection, exchange, key, attached, by_swapping)
+    for statement in statements:
+        connection.execute(statement)
 
 
-def _exchange_rows(
-    connection: sa.Connection, table: str, keys: Collection[Key], filled: Mapping[Key, str]
+def _exchange(
+    connection: sa.Connection, exchange: Exchange, key: Key, attached: bool, by_swapping: bool
 ) -> None:
-    there = _attached(connection, table)
-    for key in keys:
-        attached = partition_name(table, key) in there
-        if attached:
-            execute(
-                connection, "DELETE FROM {table} WHERE {these}",
-                table=Identifier(table), these=_condition(table, key),
-            )  # fmt: skip
-        if attached and key in filled:
-            execute(
-                connection, "INSERT INTO {table} SELECT * FROM {part}",
-                table=Identifier(table), part=_part(filled[key]),
-            )  # fmt: skip
-        elif key in filled:
-            _take_place(connection, table, key, filled[key])
+    table = exchange.table
+    swapped = attached and by_swapping and key in exchange.whole
+    if swapped:
+        _drop(connection, [partition_name(table, key)])
+    elif attached and key in exchange.whole:
+        execute(
+            connection, "DELETE FROM {table} WHERE {these}",
+            table=Identifier(table), these=_condition(table, key),
+        )  # fmt: skip
+    if key in exchange.filled and (swapped or not attached):
+        _take_place(connection, table, key, exchange.filled[key])
+    elif key in exchange.filled:
+        execute(
+            connection, "INSERT INTO {table} SELECT * FROM {part}",
+            table=Identifier(table), part=_part(exchange.filled[key]),
+        )  # fmt: skip
 
 
 def _take_place(connection: sa.Connection, table: str, key: Key, filled: str) -> None:

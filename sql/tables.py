@@ -248,6 +248,8 @@ pair_features = _table(
     key("query_pin_id", "pin the page is about"),
     key("candidate_pin_id", "pin that may be shown"),
     *(real(name, meaning) for name, meaning in PAIR_FEATURES.items()),
+    text("inputs", "what the row was made from: revision of the features, and the first 16 digits "
+                   "of the content hashes of the query pin's and of the candidate pin's image"),
 )  # fmt: skip
 
 pair_interest = _table(

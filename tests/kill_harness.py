@@ -81,7 +81,7 @@ def work(place: Place, told: Connection) -> None:
     """The daily job in this process; tells each step as it begins, and the end."""
     import sys
 
-    import features.daily
+    import features.pair_store
     import features.store
     import related_pins
     from experiments.arms import ARMS
@@ -89,7 +89,7 @@ def work(place: Place, told: Connection) -> None:
 
     for arm in [arm for arm in ARMS if arm not in KEPT]:
         del ARMS[arm]
-    features.store.SHARD, features.daily.PAIRS_AT_A_TIME = 16, 300
+    features.store.SHARD, features.pair_store.PAIRS_AT_A_TIME = 16, 300
     for step, name in STEPS.items():
         module_name, function = name.rsplit(".", 1)
         module = import_module(module_name)

@@ -230,7 +230,8 @@ def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
      "experiment history", "experiment again", "report", "status",
      "detect", "detector train", "detector train-bundled", "detector evaluate",
      "detector evaluate-products", "detector thresholds", "detector dominance",
-     "crops label", "crops heat", "features learn", "sql upgrade", "sql describe", "sql query",
+     "index build", "index update", "index status", "crops label", "crops heat",
+     "features learn", "sql upgrade", "sql describe", "sql query",
      "sql grant"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:

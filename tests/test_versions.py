@@ -50,7 +50,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
 @pytest.fixture(autouse=True)
 def back_again(job: Job) -> None:
     """Every test begins with the old version as the current one."""
-    use(job.database, complete(job.database, OLD))
+    use(job.database, complete(job.database, job.home, OLD))
 
 
 def current(job: Job) -> dict[str, str]:
@@ -60,11 +60,11 @@ def current(job: Job) -> dict[str, str]:
 def test_the_old_one_is_read_until_the_switch_and_after_the_way_back(job: Job) -> None:
     assert current(job)["detected"] == feature_versions(job.database)["detected"] == OLD
     old = current(job)
-    use(job.database, complete(job.database, NEW))
+    use(job.database, complete(job.database, job.home, NEW))
     assert current(job) == feature_versions(job.database)
     assert current(job)["detected"] == NEW
     assert current(job)["true_boxes"] not in (NEW, OLD, old["true_boxes"])
-    use(job.database, complete(job.database, OLD))
+    use(job.database, complete(job.database, job.home, OLD))
     assert current(job) == old
 
 
@@ -86,7 +86,7 @@ def test_a_switch_that_breaks_off_has_not_begun(job: Job, monkeypatch: pytest.Mo
             raise OSError("the disk is gone")
         write(connection, **row)  # type: ignore[arg-type]
 
-    found = complete(job.database, NEW)
+    found = complete(job.database, job.home, NEW)
     monkeypatch.setattr(manifest, "record", breaking)
     with pytest.raises(OSError, match="the disk is gone"):
         use(job.database, found)
@@ -100,21 +100,21 @@ def test_an_incomplete_version_is_refused_with_what_it_lacks(job: Job) -> None:
     )
     database.append(pins, pa.table({"pin_id": ["later"], "image": ["later.jpg"]}))
     with pytest.raises(ValueError, match=f"not complete: 1 of {n_pins + 1} pins have no visuals"):
-        complete(database, NEW)
+        complete(database, job.home, NEW)
     database.replace(pins, pa.table({"pin_id": pa.array([], pa.string())}), pin_id="later")
     pin = database.read("SELECT MIN(pin_id) AS pin_id FROM pins")["pin_id"][0].as_py()
     later = {"query_pin_id": pin, "candidate_pin_id": pin}
     database.append(candidates, pa.Table.from_pylist([later]))
     with pytest.raises(ValueError, match=rf"the {n_pairs + 1:,} candidate pairs .* no features"):
-        complete(database, NEW)
+        complete(database, job.home, NEW)
     none = pa.table({"query_pin_id": pa.array([], pa.string())})
     database.replace(candidates, none, **later)
     database.forget("pair_interest", f"{NEW}/{DATE}")
     with pytest.raises(ValueError, match=f"1 days, such as {DATE}, have no interest of it"):
-        complete(database, NEW)
+        complete(database, job.home, NEW)
     assert current(job)["detected"] == OLD
     features_step(job, job.home.parent / "sample", wider(), beside=True)
-    assert complete(database, NEW)["detected"] == NEW
+    assert complete(database, job.home, NEW)["detected"] == NEW
 
 
 def test_rankers_learn_from_the_version_that_is_named(

@@ -90,8 +90,15 @@ def _lift(treatment: float, treatments: Reals, control: float, controls: Reals) 
         low, high = np.quantile(treatments[defined] / controls[defined] - 1, (0.025, 0.975))
     return Lift(
         control, treatment, treatment / control - 1 if control > 0 else nan,
-        float(low), float(high), two_sided_p_value(treatments - controls),
+        float(low), float(high), two_sided_p_value(_effects(treatments, controls)),
     )  # fmt: skip
+
+
+def _effects(treatments: Reals, controls: Reals) -> Reals:
+    """Treatment minus control, 0 where they are the same but for rounding: which way a sum is
+    rounded depends on the number of threads."""
+    same = np.isclose(treatments, controls, rtol=1e-12, atol=0)
+    return np.where(same, 0.0, treatments - controls)
 
 
 def two_sided_p_value(replicates: Reals) -> float:
