@@ -13,7 +13,7 @@ from experiments.gates import GateFailed
 from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
 from features.visuals import VisualExtractor
-from related_pins import Backfill, Job, backfill_days, run_day
+from related_pins import Backfill, Job, backfill_days, make_day, publish_day, run_day
 from sql.database import Database, open_database
 from sql.home import BACKFILL, feature_versions
 from sql.runs import new_run_id
@@ -23,6 +23,7 @@ from tests.quick_visuals import quick_extractor
 
 DAYS = [dt.date(2026, 11, 13), dt.date(2026, 11, 14), dt.date(2026, 11, 15)]
 SKIPPED = ("rows", "ranking")  # the sample is too small for these gates
+PAIRS = ("pair_features", "pair_interest")
 FEW = ("whole_image", "targeted", "whole_image_aa")
 
 
@@ -52,11 +53,9 @@ def opened(home: Path) -> Database:
     return database
 
 
-def backfilled(source: Path, home: Path, jobs: int, skip: Sequence[str] = SKIPPED) -> list[dt.date]:
-    """The days that are done now."""
-    database, ids = opened(home), {day: new_run_id() for day in DAYS}
-    work = Backfill(source, home, database.url, 4, quick, ids, tuple(skip))
-    return list(backfill_days(database, work, DAYS, jobs, lambda *_: None))
+def backfill(source: Path, home: Path, skip: Sequence[str] = SKIPPED) -> Backfill:
+    ids = {day: new_run_id() for day in DAYS}
+    return Backfill(source, home, opened(home).url, 4, quick, ids, tuple(skip))
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +63,10 @@ def one_by_one(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after the days one by one, the last day last."""
     home = tmp_path_factory.mktemp("one") / "home"
     job = Job(opened(home), home, DAYS[0], 4, lambda *_: None, SKIPPED)
-    for day in DAYS:
-        run_day(replace(job, day=day), source, quick_extractor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("related_pins.report_step", lambda *_: {})
+        for day in DAYS:
+            run_day(replace(job, day=day), source, quick_extractor)
     return home
 
 
@@ -73,7 +74,8 @@ def one_by_one(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_once(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after the same days in two processes."""
     home = tmp_path_factory.mktemp("two") / "home"
-    assert backfilled(source, home, jobs=2) == DAYS
+    done = backfill_days(opened(home), backfill(source, home), DAYS, 2, lambda *_: None)
+    assert list(done) == DAYS
     return home
 
 
@@ -106,7 +108,13 @@ def comparable(home: Path) -> State:
 
 
 def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once: Path) -> None:
-    unlike = list(differences(comparable(at_once), comparable(one_by_one)))
+    found, expected = comparable(at_once), comparable(one_by_one)
+    for name in PAIRS:  # float32 that are rounded differently where other pairs are made with them
+        rows, others = found.tables.pop(name), expected.tables.pop(name)
+        assert len(rows) == len(others) > 0
+        for row, other in zip(rows, others, strict=True):
+            assert row == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
+    unlike = list(differences(found, expected))
     assert not unlike, "\n".join(unlike)
     reports = {path.relative_to(at_once).as_posix() for path in at_once.rglob("report.*")}
     assert reports == {f"reports/{day}/report.{kind}" for day in DAYS for kind in ("html", "png")}
@@ -114,19 +122,17 @@ def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once:
 
 
 def test_a_day_is_published_only_when_its_gates_pass(source: Path, at_once: Path) -> None:
-    database, day = opened(at_once), DAYS[1]
-    assert backfilled(source, at_once, jobs=2) == []
-    before = comparable(at_once)
-    database.forget("day", str(day))
+    job = Job(opened(at_once), at_once, DAYS[1], 4, lambda *_: None, ("rows",))
+    again, before = backfill(source, at_once), comparable(at_once)
+    assert backfill_days(job.database, again, DAYS, 2, job.progress) == {}
+    made = make_day(again, job.day)
     strict = FILE.read_text().replace("most_drop = 0.05 # of nDCG", "most_drop = -9 # of nDCG")
-    (at_once / "gates.toml").write_text(strict)
-    with pytest.raises(GateFailed, match=f"quality gates failed for {day}.*ranking/ndcg@10"):
-        backfilled(source, at_once, jobs=1, skip=["rows"])
-    assert not database.read("SELECT 1 AS x FROM manifest WHERE step = 'day' AND piece = :day",
-                             day=str(day)).num_rows  # fmt: skip
-    published = comparable(at_once).tables
-    for name in ("models", "rankings", "experiment_lift", "pair_interest", "requests"):
-        assert published[name] == before.tables[name], name
-    (at_once / "gates.toml").unlink()
-    assert backfilled(source, at_once, jobs=1) == [day]
+    gates = at_once / BACKFILL / str(job.day) / "gates.toml"
+    gates.write_text(strict)
+    with pytest.raises(GateFailed, match=f"gates failed for {job.day}.*ranking/ndcg@10"):
+        publish_day(job, made, quick_extractor())
+    gates_aside = {**comparable(at_once).tables, "quality_gates": before.tables["quality_gates"]}
+    assert gates_aside == before.tables
+    gates.unlink()
+    publish_day(replace(job, skip_gates=SKIPPED), made, quick_extractor())
     assert not list(differences(comparable(at_once), before))

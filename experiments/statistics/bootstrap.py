@@ -16,6 +16,7 @@ import numpy as np
 from experiments.estimators.rankings import Reals, Sums, ratio_value
 
 N_REPLICATES = 1000
+SAME = 1e-12  # relative difference below which two replicates are one number
 USERS_AT_ONCE = 2048
 MIN_DEFINED = 0.99  # share of replicates whose control is above 0, for an interval of lift
 
@@ -84,21 +85,17 @@ def lift(treatment: Replicates, control: Replicates) -> list[Lift]:
 
 
 def _lift(treatment: float, treatments: Reals, control: float, controls: Reals) -> Lift:
+    # which way equal sums are rounded depends on the processor and the number of threads
+    same = np.isclose(treatments, controls, rtol=SAME, atol=0)
+    treatments = np.where(same, controls, treatments)
     defined = np.isfinite(controls) & (controls > 0)
     low = high = nan
     if control > 0 and defined.mean() >= MIN_DEFINED:
         low, high = np.quantile(treatments[defined] / controls[defined] - 1, (0.025, 0.975))
     return Lift(
         control, treatment, treatment / control - 1 if control > 0 else nan,
-        float(low), float(high), two_sided_p_value(_effects(treatments, controls)),
+        float(low), float(high), two_sided_p_value(treatments - controls),
     )  # fmt: skip
-
-
-def _effects(treatments: Reals, controls: Reals) -> Reals:
-    """Treatment minus control, 0 where they are the same but for rounding: which way a sum is
-    rounded depends on the number of threads."""
-    same = np.isclose(treatments, controls, rtol=1e-12, atol=0)
-    return np.where(same, 0.0, treatments - controls)
 
 
 def two_sided_p_value(replicates: Reals) -> float:
