@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 import experiments.arms
@@ -110,10 +111,9 @@ def comparable(home: Path) -> State:
 def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once: Path) -> None:
     found, expected = comparable(at_once), comparable(one_by_one)
     for name in PAIRS:  # float32 that are rounded differently where other pairs are made with them
-        rows, others = found.tables.pop(name), expected.tables.pop(name)
-        assert len(rows) == len(others) > 0
-        for row, other in zip(rows, others, strict=True):
-            assert row == pytest.approx(other, rel=1e-4, abs=1e-5, nan_ok=True)
+        rows, others = (pd.DataFrame(home.tables.pop(name)) for home in (found, expected))
+        assert len(rows)
+        pd.testing.assert_frame_equal(rows, others, rtol=1e-4, atol=1e-5)
     unlike = list(differences(found, expected))
     assert not unlike, "\n".join(unlike)
     reports = {path.relative_to(at_once).as_posix() for path in at_once.rglob("report.*")}

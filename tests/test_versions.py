@@ -1,15 +1,24 @@
 """Two feature versions side by side: the old one is read until the new one is chosen."""
 
 import datetime as dt
+import json
 import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image as pil
 
 import related_pins
 from experiments.arms import ARMS
+from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
+from features.catalogue import coco_file
+from features.detector import Detections
+from features.images import Image
 from features.versions import complete, use
 from features.visuals import VisualExtractor, VisualSettings
 from related_pins import Job, features_step, ingest_step, rank_step
@@ -28,6 +37,17 @@ CURRENT = "SELECT kind, feature_version FROM current_feature_versions ORDER BY k
 def wider() -> VisualExtractor:
     """The quick extractor with more context around an object: another feature version."""
     return VisualExtractor(Halves(), Thumbnails(), VisualSettings(pooling="crop", padding=0.5))
+
+
+class Swapped(Halves):
+    """Finds the same objects as Halves and takes bags for shoes."""
+
+    version = "swapped"
+
+    def detect(self, images: Sequence[Image], regions: Any = None) -> list[Detections]:
+        swap = {"bag": "shoe", "shoe": "bag"}
+        found = super().detect(images)
+        return [replace(one, labels=tuple(swap[label] for label in one.labels)) for one in found]
 
 
 OLD, NEW = quick_extractor().feature_version, wider().feature_version
@@ -127,10 +147,13 @@ def test_rankers_learn_from_the_version_that_is_named(
         assert used["feature_version"].to_pylist() == [expected]
 
 
-def test_by_the_command_line(
+@pytest.fixture
+def run(
     job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def run(*words: object) -> tuple[object, str]:
+) -> Callable[..., tuple[object, str]]:
+    """Runs `related-pins WORDS` on the home: its exit code, and all that it prints."""
+
+    def command(*words: object) -> tuple[object, str]:
         monkeypatch.setattr(
             sys, "argv", ["related-pins", *map(str, words), "--home", str(job.home)]
         )
@@ -138,6 +161,12 @@ def test_by_the_command_line(
             related_pins.main()
         return ended.value.code or 0, "".join(capsys.readouterr())
 
+    return command
+
+
+def test_by_the_command_line(
+    job: Job, run: Callable[..., tuple[object, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(related_pins, "visual_extractor", lambda *_: quick_extractor())
     assert run("features", "use", NEW)[0] == 0
     assert current(job)["detected"] == NEW
@@ -153,3 +182,38 @@ def test_by_the_command_line(
     pair = job.database.read("SELECT query_pin_id, candidate_pin_id FROM pair_features LIMIT 1")
     words = ("features", "one", *pair.to_pylist()[0].values(), "--source", source, "--json")
     assert run(*words, "--feature-version", OLD)[1] != run(*words)[1]
+
+
+@pytest.fixture
+def canary(job: Job) -> Iterator[None]:
+    """Two photos whose halves Halves names right, as the canary set of the home."""
+    folder = job.home / "canary"
+    folder.mkdir()
+    photo = np.zeros((80, 60, 3), dtype=np.uint8)
+    photo[40:] = 250
+    photos = [(f"{n}.png", 60, 80, [("shoe", (0, 0, 60, 40)), ("bag", (0, 40, 60, 80))])
+              for n in range(2)]  # fmt: skip
+    for name, *_ in photos:
+        pil.fromarray(photo).save(folder / name)
+    (folder / "boxes.json").write_text(json.dumps(coco_file(photos, ["bag", "shoe"])))
+    gates = FILE.read_text().replace("# coco =", "coco =").replace("# photos =", "photos =")
+    (job.home / "gates.toml").write_text(gates)
+    yield
+    (job.home / "gates.toml").unlink()
+
+
+@pytest.mark.usefixtures("canary")
+def test_a_detector_that_fails_the_canary_publishes_nothing(
+    job: Job, run: Callable[..., tuple[object, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("features", "--date", DATE, "--source", job.home.parent / "sample")
+    monkeypatch.setattr(related_pins, "visual_extractor", lambda *_: quick_extractor())
+    assert run(*words)[0] == 0
+    before = current(job), job.database.read("SELECT * FROM rankings")
+    spoiled = VisualExtractor(Swapped(), Thumbnails(), VisualSettings(pooling="crop"))
+    monkeypatch.setattr(related_pins, "visual_extractor", lambda *_: spoiled)
+    code, said = run(*words)
+    assert code == 3
+    assert "canary/ap50: The detector has AP50 0.000 on the canary set" in said
+    assert "nothing was published" in said
+    assert (current(job), job.database.read("SELECT * FROM rankings")) == before
