@@ -72,7 +72,7 @@ def _lack(database: Database, home: Path, version: str) -> str | None:
         return f"the images of {changed:,} pins have changed since"
     wanted = PairStore(database, home, version).wanted()
     if database.made_from("pair_features", version) != wanted.inputs:
-        return f"the {wanted.n_pairs:,} candidate pairs that are there now have no features of it"
+        return f"not all of the {wanted.n_pairs:,} candidate pairs have features of it"
     done = set(database.read(_PAIRED, version=version)["piece"].to_pylist())
     days = database.read(_DAYS)["date"].to_pylist()
     missing = [day for day in days if f"{version}/{day}" not in done]

@@ -115,9 +115,7 @@ def test_a_switch_that_breaks_off_has_not_begun(job: Job, monkeypatch: pytest.Mo
 
 def test_an_incomplete_version_is_refused_with_what_it_lacks(job: Job) -> None:
     database = job.database
-    n_pins, n_pairs = (
-        len(database.read(f"SELECT 1 AS x FROM {t}")) for t in ("pins", "candidates")
-    )
+    n_pins = len(database.read("SELECT 1 AS x FROM pins"))
     database.append(pins, pa.table({"pin_id": ["later"], "image": ["later.jpg"]}))
     with pytest.raises(ValueError, match=f"not complete: 1 of {n_pins + 1} pins have no visuals"):
         complete(database, job.home, NEW)
@@ -125,7 +123,7 @@ def test_an_incomplete_version_is_refused_with_what_it_lacks(job: Job) -> None:
     pin = database.read("SELECT MIN(pin_id) AS pin_id FROM pins")["pin_id"][0].as_py()
     later = {"query_pin_id": pin, "candidate_pin_id": pin}
     database.append(candidates, pa.Table.from_pylist([later]))
-    with pytest.raises(ValueError, match=rf"the {n_pairs + 1:,} candidate pairs .* no features"):
+    with pytest.raises(ValueError, match=r"not all of the [\d,]+ candidate pairs have features"):
         complete(database, job.home, NEW)
     none = pa.table({"query_pin_id": pa.array([], pa.string())})
     database.replace(candidates, none, **later)
