@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,21 +22,25 @@ import typer
 
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
+from features.engine import Engine, Loop, named_engine
 from features.options import (
     AsJson,
     Day,
     DetectorName,
     EmbedderName,
+    EngineOption,
     Holdout,
     LastSource,
     Pooling,
     ProjectionName,
     Source,
+    Workers,
     bars,
     last_source,
     visual_extractor,
 )
 from features.pin_commands import crops_app, detect, features_app, forget
+from features.search.commands import search
 from features.search.index_commands import index_app
 from sql.commands import app as sql_app
 from sql.commands import status
@@ -70,7 +74,7 @@ ByVersion = Annotated[str | None, typer.Option("--feature-version", help=_BY_HEL
 
 @dataclass(frozen=True)
 class Job:
-    """One day's work: where it reads, where it writes, what it may know."""
+    """One day's work: where it reads, where it writes, what it may know, who does the work."""
 
     database: "Database"
     home: Path
@@ -79,6 +83,7 @@ class Job:
     progress: "Progress"
     skip_gates: tuple[str, ...] = ()
     feature_version: str | None = None
+    engine: Engine = field(default_factory=Loop)
 
     @property
     def cutoff(self) -> dt.date:
@@ -158,11 +163,11 @@ def features_step(
     from features.versions import use
 
     database, home, days = job.database, job.home, job.days()
-    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress)
-    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress)
-    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress)
+    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
+    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress, job.engine)
+    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress, job.engine)
     if with_truth:
-        refresh_pairs(database, home, with_truth, days, job.progress)
+        refresh_pairs(database, home, with_truth, days, job.progress, job.engine)
     done = {
         "feature_version": extractor.feature_version,
         "visuals": asdict(visuals),
@@ -309,7 +314,12 @@ def loaded(extractor: Callable[[], "VisualExtractor"]) -> "VisualExtractor":
 
 
 def backfill_days(
-    database: "Database", work: Backfill, days: Sequence[dt.date], jobs: int, progress: "Progress"
+    database: "Database",
+    work: Backfill,
+    days: Sequence[dt.date],
+    jobs: int,
+    progress: "Progress",
+    engine: Engine | None = None,
 ) -> dict[dt.date, dict[str, Any]]:
     """Does those of the days that are not done, in up to `jobs` processes; their summaries by day.
 
@@ -320,7 +330,8 @@ def backfill_days(
     from sql.runs import recorded_run
 
     extractor, last = loaded(work.extractor), days[-1]
-    job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates)
+    job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates,
+              engine=engine or Loop())  # fmt: skip
     state = day_state(database, work.source, work.holdout_days, extractor.feature_version)
     todo = [day for day in days if not database.is_done("day", str(day), state)]
     newest = database.read("SELECT MAX(date) AS date FROM requests")["date"][0].as_py()
@@ -356,7 +367,9 @@ def visuals_step(
 
     if ingest_first:
         ingest_step(job, source)
-    visuals = refresh_visuals(job.database, source, job.home, extractor, job.day, job.progress)
+    visuals = refresh_visuals(
+        job.database, source, job.home, extractor, job.day, job.progress, job.engine
+    )
     return {"visuals": asdict(visuals)}
 
 
@@ -420,6 +433,7 @@ def daily(
     source: Source, date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    engine: EngineOption = "local", workers: Workers = None,
     feature_version: ThisVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
@@ -427,7 +441,8 @@ def daily(
     Example: related-pins daily --source data --date 2026-11-15
     """
     extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
-    with started("daily", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
+    by = named_engine(engine, workers)
+    with started("daily", date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         check_version(extractor, feature_version)
         summary |= run_day(job, source, extractor)
 
@@ -440,6 +455,7 @@ def backfill(
     home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    engine: EngineOption = "local", workers: Workers = None,
     jobs: Annotated[int, typer.Option(min=1, help="Days that are made at once.")] = 1,
     feature_version: ThisVersion = None, skip_gates: SkipGates = None,
 ) -> None:  # fmt: skip
@@ -455,6 +471,7 @@ def backfill(
     days = days_between(first.date(), last.date())
     extractor = Extractor(detector, embedder, pooling, projection)
     check_version(partial(loaded, extractor), feature_version)
+    by = named_engine(engine, workers or (jobs if engine == "local" else None))
     run_ids = {day: new_run_id() for day in days}
     skip = known_names(skip_gates or ())
     with logged(home, "backfill", new_run_id(), db), locked(home, db, "backfill") as database:
@@ -462,7 +479,7 @@ def backfill(
         database.upgrade()
         work = Backfill(source, home, database.url, holdout_days, extractor, run_ids, skip)
         with bars() as progress:
-            done = backfill_days(database, work, days, jobs, progress)
+            done = backfill_days(database, work, days, jobs, progress, by)
         clear_leftovers(home)
     for day, summary in done.items():
         print(f"{day}  {summary['decision']}: {summary['verdict']}")
@@ -489,6 +506,7 @@ def features(
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
     beside: Annotated[bool, typer.Option("--beside", help=_BESIDE_HELP)] = False,
+    engine: EngineOption = "local", workers: Workers = None,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
@@ -499,7 +517,8 @@ def features(
         return
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
-    with started("features", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
+    by, command = named_engine(engine, workers), "features"
+    with started(command, date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
         summary |= features_step(job, last_source(job.database, source), extractor, beside)
 
@@ -600,6 +619,7 @@ def crops_label(
 
 app.command()(detect)
 app.command()(forget)
+app.command()(search)
 app.command()(status)
 
 
@@ -609,7 +629,7 @@ app.command()(status)
 @contextmanager
 def started(
     command: str, date: dt.datetime, home: Path, db: str | None, holdout_days: int, as_json: bool,
-    skip_gates: Sequence[str] | None = None,
+    skip_gates: Sequence[str] | None = None, engine: Engine | None = None,
 ) -> Iterator[tuple[Job, dict[str, Any]]]:  # fmt: skip
     """A command that writes: its log, its lock, its database, its row in `runs`, its bars, its
     summary at the end.
@@ -625,7 +645,8 @@ def started(
         database.upgrade()
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
-            yield Job(database, home, day, holdout_days, progress, skip), summary
+            by = engine or Loop()
+            yield Job(database, home, day, holdout_days, progress, skip, by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))

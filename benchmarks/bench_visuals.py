@@ -26,10 +26,10 @@ from torchvision.transforms.functional import to_tensor
 
 from features.backbone import MEAN, STD, lite0
 from features.boxes import pad
+from features.describing import describe_files
 from features.detector import BUNDLED, load_detector
 from features.embedding import Embedder
 from features.faster_rcnn import faster_rcnn
-from features.store import describe_files
 from features.visuals import PinVisual, VisualExtractor, VisualSettings
 
 PADDING = VisualSettings().padding

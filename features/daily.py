@@ -1,28 +1,27 @@
 """The daily feature steps: visuals of new pins, interest of objects, features of pairs."""
 
 import datetime as dt
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
 from features.detector import Detections
+from features.engine import Engine, Loop
 from features.images import Image
-from features.interest import Interest, interest_before, match_crops
-from features.pair_shards import write_pairs
+from features.object_interest import refresh_interest
+from features.pair_shards import PairWork, write_pairs
 from features.pair_store import PairStore, PairSummary
-from features.pin_images import fetched_files
+from features.pin_images import fetched_blocks
 from features.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
-from sql.tables import object_interest, pin_objects, quarantine, true_boxes
+from sql.tables import pins, quarantine, true_boxes
 
-EDGES = ("x1", "y1", "x2", "y2")
+PINS_AT_A_TIME = 16_384
 
 
 def refresh_visuals(
@@ -32,6 +31,7 @@ def refresh_visuals(
     extractor: VisualExtractor,
     date: dt.date,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> VisualSummary:
     """Visuals of every pin in SQL; see VisualStore.refresh. Unreadable images go to quarantine.
 
@@ -41,9 +41,10 @@ def refresh_visuals(
     if extractor.projection is not None:
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
-    files, refused = fetched_files(database, source, home, progress)
-    summary = store.refresh(files, extractor.extract, progress)
-    summary = replace(summary, unreadable={**summary.unreadable, **refused})
+    n_pins = int(database.read("SELECT count(*) AS n FROM pins")["n"][0].as_py())
+    blocks = fetched_blocks(database, source.absolute(), home.absolute(), progress)
+    summary = store.refresh_blocks(blocks, n_pins, extractor.extract, progress, engine)
+    store.drop_unknown()
     rows: list[dict[str, object]] = [
         {"source_table": "image", "row_key": pin, "reason": reason, "row_json": None, "date": date}
         for pin, reason in sorted(summary.unreadable.items())
@@ -64,6 +65,7 @@ def refresh_true_visuals(
     home: Path,
     extractor: VisualExtractor,
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> str | None:
     """Visuals with true boxes where they are known and found ones elsewhere, under a feature
     version of their own, which is returned; None where there are no true boxes.
@@ -72,50 +74,17 @@ def refresh_true_visuals(
     if version is None:
         return None
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
-    files, _ = fetched_files(database, source, home, progress)
+    boxed = pins.c.pin_id.in_(sa.select(true_boxes.c.pin_id))
+    blocks = fetched_blocks(database, source.absolute(), home.absolute(), progress, boxed)
+    files = {pin: path for block, _ in blocks for pin, path in block.items()}
     by_file = {str(files[pin]): rows for pin, rows in boxes.groupby("pin_id") if pin in files}
-
-    def describe(images: Sequence[Image]) -> list[PinVisual]:
-        return extractor.describe(images, [_as_found(i, by_file[i.uri]) for i in images])
+    describe = partial(_describe_with, extractor, by_file)
 
     store = VisualStore(database, home, version)
     known = {pin: path for pin, path in files.items() if str(path) in by_file}
     store.copy_from(VisualStore(database, home, extractor.feature_version), sorted(known))
-    store.refresh(known, describe, progress, keep_others=True)
+    store.refresh(known, describe, progress, keep_others=True, engine=engine)
     return version
-
-
-def refresh_interest(
-    database: Database, feature_version: str, days: Sequence[dt.date]
-) -> dict[dt.date, str]:
-    """Interest of every object, for each day from the crops made before it; returns the days'
-    fingerprints. A day whose earlier crops, and the objects of the pins cropped, have not changed
-    is not written again.
-    """
-    crops = database.read("SELECT * FROM crops ORDER BY crop_id").to_pandas()
-    pins, boxes, pin_hashes = _boxes(database, feature_version, crops)
-    crops = crops[crops["pin_id"].isin(pins)]
-    crop_hashes = pd.util.hash_pandas_object(crops, index=False).to_numpy()
-    crops = crops.assign(pin=pins.get_indexer(pd.Index(crops["pin_id"])))
-    matched = match_crops(
-        crops[["x1", "y1", "x2", "y2"]].to_numpy(), crops["pin"].to_numpy(), boxes
-    )
-    states = {}
-    for day in days:
-        before = (crops["date"] < day).to_numpy()
-        seen = crop_hashes[before], pin_hashes[np.unique(crops["pin"].to_numpy()[before])]
-        states[day] = fingerprint(*((len(hashes), int(hashes.sum())) for hashes in seen))
-        piece = f"{feature_version}/{day}"
-        if database.is_done("object_interest", piece, states[day]):
-            continue
-        database.forget("object_interest", piece)
-        rows = _interest_rows(interest_before(crops, matched, day, boxes.shape[:2]), pins)
-        rows = _keyed(rows, feature_version, day)
-        n_rows = database.replace(object_interest, rows, feature_version=feature_version, date=day)
-        database.mark_done(
-            "object_interest", piece, states[day], n_rows, feature_version=feature_version
-        )
-    return states
 
 
 def refresh_pairs(
@@ -124,6 +93,7 @@ def refresh_pairs(
     feature_version: str,
     days: Sequence[dt.date],
     progress: Progress | None = None,
+    engine: Engine | None = None,
 ) -> PairSummary:
     """Pair features of every candidate pair and, for each day, pair interest from the crops made
     before it. What was made from the same inputs is not made again; readers see all of it at once,
@@ -138,14 +108,32 @@ def refresh_pairs(
         return PairSummary(0, 0)
     store.clear()
     paths, n_done = list[str](), 0
-    for work in store.works(todo):
-        if not store.is_made(work):
-            store.mark(work, write_pairs(work))
-        paths += work.paths.values()
-        n_done += len(work.pairs)
+
+    def tick(n_pairs: int) -> None:
+        nonlocal n_done
+        n_done += n_pairs
         if progress is not None:
             progress("pairs", n_done, todo.n_pairs)
+
+    def not_made() -> Iterator[PairWork]:
+        for work in store.works(todo):
+            paths.extend(work.paths.values())
+            if store.is_made(work):
+                tick(len(work.pairs))
+            else:
+                yield work
+
+    for made in (engine or Loop()).run(write_pairs, not_made()):
+        store.mark(made)
+        tick(made.n_pairs)
     return store.publish(wanted, todo, paths)
+
+
+def _describe_with(
+    extractor: VisualExtractor, boxes: Mapping[str, pd.DataFrame], images: Sequence[Image]
+) -> list[PinVisual]:
+    """Visuals of images with the boxes of their files."""
+    return extractor.describe(images, [_as_found(i, boxes[i.uri]) for i in images])
 
 
 def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:
@@ -156,43 +144,3 @@ def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:
         width=image.width,
         height=image.height,
     )
-
-
-def _boxes(
-    database: Database, feature_version: str, crops: pd.DataFrame
-) -> tuple[pd.Index, NDArray[np.float32], NDArray[np.uint64]]:
-    """(pins with objects that were cropped, their boxes `(P, K, 4)` or zeros, hash of each pin's
-    objects `(P,)`)."""
-    columns = (pin_objects.c[name] for name in ("pin_id", "object_no", "category", *EDGES))
-    rows = database.read(
-        sa.select(*columns)
-        .where(pin_objects.c.feature_version == feature_version)
-        .order_by("pin_id", "object_no")
-    ).to_pandas()
-    rows = rows[rows["pin_id"].isin(set(crops["pin_id"]))]
-    pins = pd.Index(rows["pin_id"].unique())
-    number = pins.get_indexer(pd.Index(rows["pin_id"]))
-    slots = int(rows["object_no"].max()) + 1 if len(rows) else 1
-    boxes = np.zeros((len(pins), slots, 4), dtype=np.float32)
-    boxes[number, rows["object_no"]] = rows[list(EDGES)]
-    hashes = np.zeros(len(pins), dtype=np.uint64)
-    np.add.at(hashes, number, pd.util.hash_pandas_object(rows, index=False).to_numpy())
-    return pins, boxes, hashes
-
-
-def _interest_rows(found: Interest, pins: pd.Index) -> pa.Table:
-    pin, number = np.nonzero(found.share > 0)
-    return pa.table(
-        {
-            "pin_id": pa.array(pins.to_numpy()[pin], pa.string()),
-            "object_no": pa.array(number, pa.int64()),
-            "n_croppers": pa.array(found.croppers[pin, number], pa.int64()),
-            "interest": pa.array(found.share[pin, number], pa.float64()),
-        }
-    )
-
-
-def _keyed(rows: pa.Table, feature_version: str, date: dt.date) -> pa.Table:
-    versions = pa.array([feature_version] * rows.num_rows, pa.string())
-    dates = pa.array([date] * rows.num_rows, pa.date32())
-    return rows.append_column("feature_version", versions).append_column("date", dates)

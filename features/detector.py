@@ -19,6 +19,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import roi_align
 from torchvision.transforms.v2 import functional as pixels_to
 
+from features.devices import Placed, best_device
 from features.faster_rcnn import HUB, Settings, faster_rcnn, fuse_norms, hub_faster_rcnn
 from features.images import Image
 from features.precision import autocast
@@ -73,7 +74,7 @@ def to_input(pixels: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
     return resized.float() / 255
 
 
-class Detector:
+class Detector(Placed):
     """Finds objects in images; see `load_detector`.
 
     categories: names it can find. version: short hash of weights and settings, so that equal
@@ -81,7 +82,7 @@ class Detector:
     """
 
     def __init__(self, model: FasterRCNN, settings: Settings, device: str | None = None) -> None:
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = best_device(device)
         self.settings = settings
         self.categories = settings.categories
         self.version = _version(model, settings)

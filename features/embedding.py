@@ -10,6 +10,7 @@ from PIL import Image as pil
 from torch import nn
 
 from features.backbone import MEAN, STD, lite0, timm_backbone
+from features.devices import Placed, best_device
 from features.precision import autocast
 
 DEFAULT = "lite0"
@@ -40,7 +41,7 @@ def cut(
     return np.asarray(resized)
 
 
-class Embedder:
+class Embedder(Placed):
     """Turns square crops into unit vectors.
 
     name: 'lite0' (bundled ImageNet weights) or any pretrained timm model. side: input size,
@@ -50,7 +51,7 @@ class Embedder:
 
     def __init__(self, name: str = DEFAULT, side: int | None = None, device: str | None = None):
         self.name = name
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = best_device(device)
         model = lite0() if name == DEFAULT else timm_backbone(name)
         config = getattr(model, "pretrained_cfg", {})
         mean, std = (MEAN, STD) if name == DEFAULT else (config["mean"], config["std"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from features.contents import forget_contents
 from features.remote import RemoteImages
 from features.search.build import erase_pin
 from sql.database import Database
@@ -20,11 +21,12 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
     """Takes a pin or user out of the files under home; the files that were rewritten or removed.
 
     Of a pin: the vectors of every image content that no other pin has, in the shards of every
-    version, among the looks and in every search index; its remote image that was kept; its
-    pictures; and every report, since reports show photos without naming them. Of a user: the
-    pictures and reports that name it. Of both: the lines of logs that name them. To be called
-    while the pin's rows are still there: they say which contents others hold. Files are rewritten
-    aside and renamed, so that a killed call is simply made again.
+    version, among the looks and in every search index; all that was kept in mind of contents
+    (features/contents.py); its remote image that was kept; its pictures; and every report, since
+    reports show photos without naming them. Of a user: the pictures and reports that name it. Of
+    both: the lines of logs that name them. To be called while the pin's rows are still there: they
+    say which contents others hold. Files are rewritten aside and renamed, so that a killed call is
+    simply made again.
     """
     changed = []
     if kind == "pin":
@@ -39,7 +41,7 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
             if _rewritten(looks, "key", lambda key: key.split(" ")[0] in kept):
                 changed.append(looks)
         changed += erase_pin(home, id, kept)
-        changed += _erase_remote(database, home, id)
+        changed += [*_erase_remote(database, home, id), *forget_contents(home)]
     changed += [log for log in _files(home / "logs") if _without_lines(log, id)]
     pictures = [p for p in _files(home / "pictures") if mentions(p.name, id)]
     reports = [p for p in _files(home / "reports") if kind == "pin" or mentions(_text(p), id)]

@@ -52,13 +52,14 @@ def interest(
     """Interest from C crops: who cropped `(C,)`, which pin `(C,)`, which object `(C,)` or -1.
 
     Every user who cropped a pin has one vote on it, split over that user's crops of the pin, so
-    that one busy user cannot decide. `shape` is (P, K).
+    that one busy user cannot decide; of objects that a user cropped equally often, the first counts
+    that user as a cropper. `shape` is (P, K).
     """
     share, croppers = np.zeros(shape), np.zeros(shape, dtype=np.int64)
     if not len(pin):
         return Interest(share.astype(np.float32), croppers, np.zeros(shape[0], dtype=np.int64))
     crops = pd.DataFrame({"user": users, "pin": pin, "object": matched})
-    votes = crops.value_counts(["pin", "user", "object"]).rename("n").reset_index()
+    votes = crops.groupby(["pin", "user", "object"]).size().rename("n").reset_index()
     votes["vote"] = votes["n"] / votes.groupby(["pin", "user"])["n"].transform("sum")
     by_pin = votes.drop_duplicates(["pin", "user"])["pin"].to_numpy()
     n_croppers = np.bincount(by_pin, minlength=shape[0])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.engine import EngineName
+
 if TYPE_CHECKING:
     from features.store import Progress
     from features.visuals import VisualExtractor
@@ -17,6 +19,10 @@ _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates a
 _DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_v2, ...) or a file."
 _POOLING_HELP = "roi_align: pool the detector's own features; crop: embed the pixels of each box."
 _PROJECTION_HELP = "bundled (where it fits), none, or a file of `related-pins features learn`."
+_ENGINE_HELP = "local: this machine; ray: Ray Data on the cluster of RAY_ADDRESS, or here."
+_WORKERS_HELP = (
+    "Processes [default: 1]; with ray the most workers [default: one per GPU, else per CPU]."
+)
 Source = Annotated[Path, typer.Option(help=_SOURCE_HELP)]
 LastSource = Annotated[Path | None, typer.Option(help=_SOURCE_HELP + " [default: the last one]")]
 Day = Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")]
@@ -25,6 +31,8 @@ DetectorName = Annotated[str, typer.Option(help=_DETECTOR_HELP)]
 EmbedderName = Annotated[str, typer.Option(help="lite0 (bundled) or a pretrained timm model.")]
 Pooling = Annotated[str, typer.Option(help=_POOLING_HELP)]
 ProjectionName = Annotated[str, typer.Option(help=_PROJECTION_HELP)]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help=_ENGINE_HELP)]
+Workers = Annotated[int | None, typer.Option(min=1, help=_WORKERS_HELP)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 

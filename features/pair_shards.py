@@ -59,9 +59,12 @@ class PairWork:
 
 @dataclass(frozen=True)
 class MadePairs:
-    """What was written of a PairWork of this name: rows by table; pairs that it was about."""
+    """What was written of a PairWork of this name: paths and rows by table; pairs that it was
+    about.
+    """
 
     name: str
+    paths: Mapping[str, str]
     rows: Mapping[str, int]
     n_pairs: int
 
@@ -83,7 +86,7 @@ def write_pairs(work: PairWork) -> MadePairs:
             for part in block.feature_rows() if features else block.interest_rows():
                 writer.write_table(part.select(schema.names).cast(schema))
                 rows[table] += len(part)
-    return MadePairs(work.name, rows, len(work.pairs))
+    return MadePairs(work.name, work.paths, rows, len(work.pairs))
 
 
 class _Block:

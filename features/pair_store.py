@@ -88,7 +88,7 @@ class PairStore:
 
     def __init__(self, database: Database, home: Path, feature_version: str) -> None:
         self.database = database
-        self.home = home
+        self.home = home.absolute()
         self.feature_version = feature_version
 
     def wanted(self) -> Wanted:
@@ -142,11 +142,11 @@ class PairStore:
             for path in work.paths.values()
         )
 
-    def mark(self, work: PairWork, made: MadePairs) -> None:
-        """Records the work's shards."""
-        for table, path in work.paths.items():
+    def mark(self, made: MadePairs) -> None:
+        """Records the shards that were made."""
+        for table, path in made.paths.items():
             self.database.mark_done(
-                STEP, path, work.name, made.rows[table], path, self.feature_version
+                STEP, path, made.name, made.rows[table], path, self.feature_version
             )
 
     def publish(self, wanted: Wanted, todo: Todo, paths: Sequence[str]) -> PairSummary:

@@ -1,5 +1,6 @@
 """Image files of pins: paths of the source folder, and remote images kept in the home folder."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from sql.tables import pins
 if TYPE_CHECKING:
     from features.store import Progress
 
-__all__ = ["PinImages", "fetched_files"]
+__all__ = ["PinImages", "fetched_blocks", "fetched_files"]
+
+PINS_AT_A_TIME = 16_384
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,25 @@ def fetched_files(
 ) -> tuple[dict[str, Path], dict[str, str]]:
     """(pin -> image file, pin -> why it has none) of all pins; remote images are fetched where
     they are not here or may have changed, see RemoteImages."""
-    rows = database.read("SELECT pin_id, image FROM pins ORDER BY pin_id").to_pylist()
+    files, refused = dict[str, Path](), dict[str, str]()
+    for some, none in fetched_blocks(database, source, home, progress):
+        files, refused = files | some, refused | none
+    return files, refused
+
+
+def fetched_blocks(
+    database: Database,
+    source: Path,
+    home: Path,
+    progress: "Progress | None" = None,
+    where: sa.ColumnElement[bool] | None = None,
+) -> Iterator[tuple[dict[str, Path], dict[str, str]]]:
+    """As fetched_files, in order, PINS_AT_A_TIME at a time: of all pins or those of a condition."""
     tick = None if progress is None else partial(progress, "remote images")
-    images = {row["pin_id"]: row["image"] for row in rows}
-    return image_files(images, source, RemoteImages(home / "remote"), tick)
+    remote, last = RemoteImages(home / "remote"), sa.true()
+    query = sa.select(pins.c.pin_id, pins.c.image).order_by("pin_id").limit(PINS_AT_A_TIME)
+    query = query if where is None else query.where(where)
+    while rows := database.read(query.where(last)).to_pylist():
+        images = {row["pin_id"]: row["image"] for row in rows}
+        yield image_files(images, source, remote, tick)
+        last = pins.c.pin_id > rows[-1]["pin_id"]

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from features.visuals import PinVisual
 
 _UNREADABLE = b"unreadable"
+_REPEATED = ["categories.list.element"]  # a dictionary of vectors makes a shard larger and slower
 
 
 def write_shard(
@@ -31,7 +32,7 @@ def write_shard(
     """
     table = _table(visuals).replace_schema_metadata({_UNREADABLE: json.dumps(unreadable or {})})
     with written_aside(path) as aside:
-        pq.write_table(table, aside, compression="zstd")
+        pq.write_table(table, aside, compression="zstd", use_dictionary=_REPEATED)
 
 
 @contextmanager

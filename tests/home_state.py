@@ -15,7 +15,7 @@ UNLIKE = {  # columns that no two runs share; tables with none of interest
     "manifest": {"finished_at"},
     "experiment_runs": {"made_at"},
 }
-UNLIKE_FILES = ("related_pins.db", "related_pins.lock", "logs/")
+UNLIKE_FILES = ("related_pins.db", "related_pins.lock", "logs/", "contents/")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from features.daily import refresh_pairs
 from features.pair_store import PairSummary
 from features.store import VisualStore
 from features.visuals import PinVisual
+from sql.arrow import arrow_type
 from sql.database import Database
 from sql.tables import candidates, crops
 from tests.features.visuals_for_tests import random_visual
@@ -39,17 +40,13 @@ class World:
     def write(self) -> None:
         store = VisualStore(self.database, self.home, VERSION)
         visuals = {pin: visual(seed) for pin, seed in self.pins.items()}
-        made = {v.content_hash: v for v in visuals.values()}
-        shards = store._shards_by_hash()
-        new = sorted(made.keys() - shards.keys())
-        shards |= store._write(new, [made[content] for content in new], {})
-        store._publish({pin: v.content_hash for pin, v in visuals.items()}, shards, False)
+        store.put(visuals)
+        store.drop(sorted(store._places().keys() - visuals.keys()))
         pairs = pd.DataFrame(sorted(self.pairs), columns=["query_pin_id", "candidate_pin_id"])
         self.database.replace(candidates, pa.Table.from_pandas(pairs, preserve_index=False))
         rows = [self._crop(*crop) for crop in sorted(self.crops) if crop[1] in self.pins]
-        columns = dict.fromkeys(["crop_id", "user_id", "pin_id"], pa.string()) | {
-            "date": pa.date32()} | dict.fromkeys(["x1", "y1", "x2", "y2"], pa.float64())  # fmt: skip
-        self.database.replace(crops, pa.Table.from_pylist(rows, schema=pa.schema(columns)))
+        schema = pa.schema({c.name: arrow_type(c) for c in crops.columns})
+        self.database.replace(crops, pa.Table.from_pylist(rows, schema=schema))
 
     def rows(self) -> dict[str, list[dict[str, object]]]:
         """All that the pair step is to leave: rows by table, bit by bit."""

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image as pil
 
+from features import describing
 from features import store as store_module
+from features.contents import forget_contents
 from features.images import Image
 from features.projection import Projection
-from features.store import VisualStore
+from features.store import VisualStore, as_rows
 from features.visuals import PinVisual
 from sql.database import Database, open_database
+from sql.tables import pins
 from tests.features.visuals_for_tests import random_visual
 
 
@@ -96,6 +99,57 @@ def test_only_changed_images_are_described_again(
     assert "pin5" not in contents["v1"]
 
 
+def test_block_by_block_gives_the_rows_of_all_at_once(
+    store: VisualStore, photos: dict[str, Path], database: Database
+) -> None:
+    pins = sorted(photos)
+    nobody: dict[str, str] = {}
+    blocks = [({pin: photos[pin] for pin in pins[at : at + 3]}, nobody) for at in (0, 3, 6, 9)]
+    seen: list[tuple[int, int]] = []
+    make = Maker()
+    summary = store.refresh_blocks(
+        blocks, 10, make, lambda _, done, total: seen.append((done, total))
+    )
+    at_once = VisualStore(database, store.home / "other", "v2")
+    whole = at_once.refresh(photos, Maker())
+    assert (make.made, summary.objects) == (9, whole.objects)
+    assert seen == sorted(seen)
+    assert seen[-1] == (10, 10)
+    apart = {v: [row | {"shard": "", "feature_version": ""} for row in rows(database)
+                 if row["feature_version"] == v] for v in ("v1", "v2")}  # fmt: skip
+    assert apart["v1"] == apart["v2"]
+
+
+def test_a_pin_whose_image_has_become_unreadable_loses_its_rows(
+    store: VisualStore, photos: dict[str, Path]
+) -> None:
+    store.refresh(photos, Maker())
+    photos["pin4"].write_bytes(b"no image")
+    summary = store.refresh_blocks([({"pin4": photos["pin4"]}, {})], 1, Maker())
+    assert set(summary.unreadable) == {"pin4"}
+    assert set(store.read([*photos])) == set(photos) - {"pin4"}
+
+
+def test_pins_that_are_no_more_lose_their_rows(
+    store: VisualStore, photos: dict[str, Path], database: Database
+) -> None:
+    store.refresh(photos, Maker())
+    database.replace(pins, as_rows(pins, [dict.fromkeys(pins.c.keys()) | {"pin_id": "pin7"}]))
+    store.drop_unknown()
+    assert {row["pin_id"] for row in rows(database)} == {"pin7"}
+
+
+def test_visuals_are_the_same_where_nothing_is_known_of_contents(
+    store: VisualStore, photos: dict[str, Path], database: Database
+) -> None:
+    store.refresh(photos, Maker())
+    before = rows(database)
+    assert forget_contents(store.home)
+    make = Maker()
+    store.refresh(photos, make)
+    assert (make.made, rows(database)) == (0, before)
+
+
 def test_stopped_and_started_again_it_redoes_only_the_shard_in_flight(
     store: VisualStore, photos: dict[str, Path], database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -139,7 +193,7 @@ def test_an_unreadable_image_is_looked_at_once_and_moves_no_shard(
     whole = VisualStore(open_database(tmp_path / "whole.db"), tmp_path / "whole", "v1")
     whole.database.upgrade()
     assert whole.refresh(photos, Maker()).unreadable == killed.unreadable != {}
-    monkeypatch.setattr(store_module, "describe_files", None)
+    monkeypatch.setattr(describing, "describe_files", None)
     assert store.refresh(photos, Maker()).unreadable == killed.unreadable
     assert rows(store.database) == rows(whole.database)
 

@@ -1,0 +1,121 @@
+"""The engine of Ray Data, on a cluster or on this machine: an actor per worker, which unpickles the
+work once and is started again where it is killed. Importing this module loads Ray.
+
+https://docs.ray.io/en/latest/data/transforming-data.html#stateful-transforms
+"""
+
+import logging
+import os
+import pickle
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from itertools import chain, islice
+from typing import Any
+
+# have to be said before Ray is loaded; its C++ part writes to stderr what comes as exceptions too
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+import ray
+import ray.data
+
+from features.engine import Piece, Result, WorkerLost
+
+TRIES = 3
+STORE_BYTES = 256 * 2**20  # where no pixels go through the store
+
+
+class RayData:
+    """Ray's actors: one for each GPU, with images decoded by Ray's tasks on CPUs, or else one for
+    each CPU; at most `workers`, where that is given.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        self.workers = workers
+
+    def run(
+        self, work: Callable[[Piece], Result], pieces: Iterable[Piece], *, gpu: bool = False
+    ) -> Iterator[Result]:
+        waiting = iter(pieces)
+        first = list(islice(waiting, 1))
+        if not first:
+            return
+        _connect()
+        refs = [ray.put(pickle.dumps(piece)) for piece in chain(first, waiting)]
+        there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        gpus = int(there.get("GPU", 0)) if gpu else 0
+        most = self.workers or gpus or int(there["CPU"])
+        done = ray.data.range(len(refs), override_num_blocks=len(refs)).map(
+            _Worker,  # type: ignore[arg-type]
+            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, _Tries.remote()),  # type: ignore[attr-defined]
+            compute=ray.data.ActorPoolStrategy(size=min(len(refs), gpus or most, most)),
+            num_cpus=0 if gpus else 1,
+            num_gpus=1 if gpus else 0,
+        )
+        for row in done.iter_rows():
+            result = pickle.loads(row["result"])
+            if row["failed"]:
+                raise result
+            yield result
+
+
+class _Worker:
+    def __init__(
+        self, work: "ray.ObjectRef[bytes]", pieces: "list[ray.ObjectRef[bytes]]", tries: Any
+    ) -> None:
+        self.work, self.pieces, self.tries = pickle.loads(ray.get(work)), pieces, tries
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            if ray.get(self.tries.another.remote(row["id"])) > TRIES:
+                raise WorkerLost(TRIES)
+            result = self.work(pickle.loads(ray.get(self.pieces[row["id"]])))
+            return {"failed": False, "result": pickle.dumps(result)}
+        except Exception as error:  # as it is, without what Ray would write around it
+            return {"failed": True, "result": pickle.dumps(error)}
+
+
+@ray.remote(num_cpus=0)
+class _Tries:
+    """How often each piece was begun: Ray would begin one that kills its worker for ever."""
+
+    def __init__(self) -> None:
+        self.times = Counter[int]()
+
+    def another(self, number: int) -> int:
+        self.times[number] += 1
+        return self.times[number]
+
+
+class CpuTasks(Executor):
+    """Calls functions as Ray's tasks, each on a CPU somewhere in the cluster."""
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        called: Future[Any] = _call.remote(function, *arguments, **named).future()
+        return called
+
+
+@ray.remote
+def _call(function: Any, *arguments: Any, **named: Any) -> Any:
+    return function(*arguments, **named)
+
+
+def cpu_tasks() -> CpuTasks | None:
+    """Ray's CPU tasks in a worker of Ray that has a GPU; None elsewhere."""
+    return CpuTasks() if ray.is_initialized() and ray.get_gpu_ids() else None
+
+
+def _connect() -> None:
+    """To the cluster of RAY_ADDRESS, or to a Ray of this process's own on this machine."""
+    import torch
+
+    if ray.is_initialized():
+        return
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    if "RAY_ADDRESS" not in os.environ:
+        quiet |= {"address": "local", "include_dashboard": False}
+        quiet |= {} if torch.cuda.is_available() else {"object_store_memory": STORE_BYTES}
+    ray.init(**quiet)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    ray.data.DataContext.get_current().enable_progress_bars = False
