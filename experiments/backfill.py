@@ -97,6 +97,8 @@ def new_home(database: Database, home: Path, day: dt.date) -> tuple[Database, Pa
     for name in SHARED:
         if (home / name).exists():
             (folder / name).symlink_to((home / name).resolve())
+    if (home / "contents").exists():  # what is known of the files; the day adds to its own
+        shutil.copytree(home / "contents", folder / "contents")
     _copy(database, own, manifest, manifest.c.step == "visuals")
     _copy(database, own, forgotten)
     return own, folder
