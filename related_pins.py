@@ -648,7 +648,7 @@ def started(
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
             by = engine or Loop()
-            yield Job(database, home, day, holdout_days, progress, skip, by), summary
+            yield Job(database, home, day, holdout_days, progress, skip, engine=by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
