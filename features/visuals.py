@@ -152,9 +152,9 @@ class VisualExtractor:
     @property
     def features(self) -> str:
         """Version of the features that a projection takes: the pooling and what pools."""
-        pooling = self.settings.pooling
-        source = self.detector if pooling == "roi_align" else self.embedder
-        return f"{pooling} {source.version}"
+        if self.settings.pooling == "roi_align":
+            return f"roi_align {self.detector.pooling_version}"
+        return f"crop {self.embedder.version}"
 
     def extract(self, images: Sequence[Image], keep: Keep | None = None) -> list[PinVisual]:
         """One PinVisual per image, in order; a batch gives what single calls give.

@@ -112,10 +112,14 @@ class Searcher:
         )
 
     def _merged(self, found: Sequence[Match], leave_out: str, top: int) -> tuple[Match, ...]:
-        """The first `top` matches of different pictures."""
-        matches = one_per_image(found, leave_out)[: 3 * top]
-        whole = self.index.whole([match.pin_id for match in matches])
-        return tuple(matches[row] for row in distinct(whole @ whole.T, COPY, top))
+        """The first `top` matches of different pictures; few are copies, so most are not read."""
+        matches, rows = one_per_image(found, leave_out)[: 3 * top], list[int]()
+        for some in (matches[: top + 5], matches):
+            whole = self.index.whole([match.pin_id for match in some])
+            rows = distinct(whole @ whole.T, COPY, top)
+            if len(rows) == top or len(some) == len(matches):
+                break
+        return tuple(matches[row] for row in rows)
 
 
 def starting_points(visual: PinVisual, categories: Sequence[str] | None = None) -> list[int]:
