@@ -93,6 +93,6 @@ def mean_of(
 
 
 def fitted(signs: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[tuple[float, ...], float]:
-    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, 3)`."""
+    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`."""
     model = LogisticRegression(C=1e3, max_iter=1000).fit(signs, good)
     return tuple(model.coef_[0].tolist()), float(model.intercept_[0])

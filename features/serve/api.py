@@ -100,7 +100,7 @@ async def detect(request: Request, service: Of) -> Detected:
 )
 async def search(request: Request, service: Of) -> SearchResults:
     """What is like each object of an image, or each box that is given, and like the image as a
-    whole: matches by falling cosine, with the matched object's box in the pin's image.
+    whole: the likest first, with the matched object's box in the pin's image.
     """
 
     def found(upload: Upload) -> SearchResults:

@@ -20,7 +20,6 @@ from features.serve.guards import SecureHeaders, TokenNeeded
 from features.serve.pins import NoPin
 from features.serve.related import NoRanking
 from features.serve.service import Service
-from sql.logs import LOGGER
 
 THREADS = 8  # for what waits for the database or a file
 SORRY = "The server made an error; its log says which."
@@ -70,8 +69,7 @@ def _answer_errors(app: FastAPI) -> None:
         return _answer(request, 503, str(error))
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> Response:
-        LOGGER.error("serve: %s", request.url.path, exc_info=error)
+    async def failed(request: Request, _: Exception) -> Response:
         return _answer(request, 500, SORRY)
 
 

@@ -52,6 +52,7 @@ def serve(
             file=sys.stderr,
         )
     database = existing(home, db)
+    database.upgrade()
     folder = last_source(database, source)
     print("Loading the detector ...", file=sys.stderr)
     extractor = visual_extractor(detector, embedder, pooling, projection)

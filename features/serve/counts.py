@@ -5,7 +5,7 @@
 import threading
 import time
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from itertools import accumulate
 
@@ -20,13 +20,13 @@ class Counts:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[tuple[str, str, int]] = Counter()
-        self._seconds: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
         self._buckets: dict[str, list[int]] = {}
 
     def add(self, method: str, route: str, status: int, seconds: float) -> None:
         with self._lock:
             self._requests[method, route, status] += 1
-            self._seconds[route] += seconds  # type: ignore[assignment]
+            self._seconds[route] += seconds
             buckets = self._buckets.setdefault(route, [0] * (len(EDGES) + 1))
             buckets[bisect_left(EDGES, seconds)] += 1
 

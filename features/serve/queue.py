@@ -1,4 +1,4 @@
-"""A bounded queue in front of the one thread that runs the detector."""
+"""A bounded queue in front of the threads that run the detector."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,19 +9,20 @@ import anyio.to_thread
 from starlette.exceptions import HTTPException
 
 T = TypeVar("T")
+AT_WORK = 2
 SECONDS = 60.0  # that a request may take, from its first byte to its answer
 RETRY = {"Retry-After": "2"}
 
 
 class Queue:
-    """Holds at most `size` requests at once, one of which works: torch takes all cores by itself,
-    and more at a time would only share them. `held`: requests that wait or work now.
+    """Holds at most `size` requests at once, two of which work: torch takes all cores by itself,
+    and the second one decodes or searches meanwhile. `held`: requests that wait or work now.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.held = 0
-        self._one = anyio.CapacityLimiter(1)
+        self._at_work = anyio.CapacityLimiter(AT_WORK)
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -45,4 +46,4 @@ class Queue:
 
     async def work(self, function: Callable[[], T]) -> T:
         """What the function gives, called in a thread when its turn has come."""
-        return await anyio.to_thread.run_sync(function, limiter=self._one)
+        return await anyio.to_thread.run_sync(function, limiter=self._at_work)

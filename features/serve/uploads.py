@@ -117,18 +117,10 @@ async def _parsed(request: Request, fields: Set[str]) -> Upload:
         raise HTTPException(400, f"The form cannot be read: {error.message}") from error
     except Exception as error:  # of headers and charsets that no browser sends
         raise HTTPException(400, "The form cannot be read.") from error
-    async with _closing(form):
+    try:
         return await _upload(form, fields)
-
-
-class _closing:
-    def __init__(self, form: FormData) -> None:
-        self.form = form
-
-    async def __aenter__(self) -> None: ...
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.form.close()
+    finally:
+        await form.close()
 
 
 async def _limited(request: Request) -> AsyncGenerator[bytes, None]:

@@ -130,12 +130,10 @@ if (stage) {
   const size = () => dots().viewBox.baseVal;
 
   function point(event) {
-    const box = photo.getBoundingClientRect();
-    const at = (share, most) => Math.min(Math.max(share, 0), 1) * most;
-    return [
-      at((event.clientX - box.left) / box.width, size().width),
-      at((event.clientY - box.top) / box.height, size().height),
-    ];
+    const at = new DOMPoint(event.clientX, event.clientY)
+      .matrixTransform(dots().getScreenCTM().inverse());
+    const kept = (edge, most) => Math.min(Math.max(edge, 0), most);
+    return [kept(at.x, size().width), kept(at.y, size().height)];
   }
 
   function draw(box) {

@@ -18,7 +18,7 @@ SIDE = 60
 
 
 def pattern(seed: int, light: bool = False) -> np.ndarray:
-    """`(60, 120, 3)` uint8: three by six squares of random colours, pale (a bag) or dark (a shoe)."""
+    """`(60, 120, 3)` uint8: 3 by 6 squares of random colours, pale (a bag) or dark (a shoe)."""
     low, high = (110, 256) if light else (0, 220)
     squares = np.random.default_rng(seed).integers(low, high, (3, 6, 3), dtype=np.uint8)
     return squares.repeat(20, axis=0).repeat(20, axis=1)

@@ -43,7 +43,7 @@ def test_related_pins_side_by_side(client: TestClient) -> None:
     control, treatment = shown.split('id="side-1"')[1].split('id="side-2"')
     assert re.findall(r'aria-label="(\d+)\. Family \d &lt;(f\d-\d)', control)[0] == ("1", "f0-0")
     assert re.findall(r'aria-label="(\d+)\. Family \d &lt;(f\d-\d)', treatment)[0] == ("1", "f2-1")
-    assert "12 of 12 pins are not among the control's first 12" in shown
+    assert "12 of 12 pins are new to the control's first 12" in shown
     assert treatment.count(">new<") == 12
     assert "presence" in client.get("/pins/f2-0/related?arm=presence").text
     assert "it has no candidates" in client.get("/pins/f2-1/related").text
