@@ -42,6 +42,7 @@ from features.options import (
 from features.pin_commands import crops_app, detect, features_app, forget
 from features.search.commands import search
 from features.search.index_commands import index_app
+from features.serve.commands import serve
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
@@ -219,7 +220,7 @@ def rank_step(job: Job) -> dict[str, Any]:
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
-            days[0], train_to, arm.seed, partial(rows, feature_version),
+            days[0], train_to, arm.seed, partial(rows, feature_version), arm.linear,
         )  # fmt: skip
     job.progress("training", len(arms), len(arms))
     gates = ranking_gates_step(job)
@@ -620,6 +621,7 @@ def crops_label(
 app.command()(detect)
 app.command()(forget)
 app.command()(search)
+app.command()(serve)
 app.command()(status)
 
 
@@ -646,7 +648,7 @@ def started(
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
             by = engine or Loop()
-            yield Job(database, home, day, holdout_days, progress, skip, by), summary
+            yield Job(database, home, day, holdout_days, progress, skip, engine=by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
