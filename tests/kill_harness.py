@@ -42,15 +42,15 @@ from tests.postgres import Server, new_server
 DATE = "2026-11-15"
 STEPS = {
     "upgrade": "sql.schema.upgrade",
-    "ingest": "related_pins.ingest_step",
+    "ingest": "daily.ingest_step",
     "visuals": "features.daily.refresh_visuals",
     "true visuals": "features.daily.refresh_true_visuals",
     "interest": "features.daily.refresh_interest",
     "pair shards": "features.daily.write_pairs",
     "pairs published": "features.pair_store.PairStore.publish",
-    "rank": "related_pins.rank_step",
-    "experiment": "related_pins.experiment_step",
-    "report": "related_pins.report_step",
+    "rank": "daily.rank_step",
+    "experiment": "daily.experiment_step",
+    "report": "daily.report_step",
 }
 END = "end"
 WENT_AWAY = "same command again"

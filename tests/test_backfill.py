@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 import experiments.arms
+from backfill import Backfill, backfill_days, make_day, publish_day
+from daily import Job, run_day
 from experiments.gates import GateFailed
 from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
 from features.visuals import VisualExtractor
-from related_pins import Backfill, Job, backfill_days, make_day, publish_day, run_day
 from sql.database import Database, open_database
 from sql.home import BACKFILL, feature_versions
 from sql.runs import new_run_id
@@ -65,7 +66,7 @@ def one_by_one(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("one") / "home"
     job = Job(opened(home), home, DAYS[0], 4, lambda *_: None, SKIPPED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("related_pins.report_step", lambda *_: {})
+        patch.setattr("daily.report_step", lambda *_: {})
         for day in DAYS:
             run_day(replace(job, day=day), source, quick_extractor)
     return home
