@@ -113,6 +113,8 @@ def home_of(home: Path, day: dt.date) -> tuple[Database, Path]:
 def with_history(database: Database, own: Database, day: dt.date) -> None:
     """Gives a day's own database what the quality gates look at: what earlier days found."""
     for table in (quality_gates, ranking_metrics):
+        with own.engine.begin() as connection:
+            connection.execute(sa.delete(table).where(table.c.date < day))
         _copy(database, own, table, table.c.date < day)
 
 

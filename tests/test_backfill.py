@@ -126,10 +126,11 @@ def test_a_day_is_published_only_when_its_gates_pass(source: Path, at_once: Path
     again, before = backfill(source, at_once), comparable(at_once)
     assert backfill_days(job.database, again, DAYS, 2, job.progress) == {}
     made = make_day(again, job.day)
-    strict = FILE.read_text().replace("most_drop = 0.05 # of nDCG", "most_drop = -9 # of nDCG")
-    gates = at_once / BACKFILL / str(job.day) / "gates.toml"
-    gates.write_text(strict)
-    with pytest.raises(GateFailed, match=f"gates failed for {job.day}.*ranking/ndcg@10"):
+    gates = at_once / "gates.toml"
+    gates.write_text(
+        FILE.read_text().replace("[objects]\nleast_share = 0.3", "[objects]\nleast_share = 2")
+    )
+    with pytest.raises(GateFailed, match=f"gates failed for {job.day}.*objects/share_of_pins"):
         publish_day(job, made, quick_extractor())
     gates_aside = {**comparable(at_once).tables, "quality_gates": before.tables["quality_gates"]}
     assert gates_aside == before.tables
