@@ -1,0 +1,85 @@
+"""Images per second of the engines: this process alone, two processes, Ray; the same photos.
+
+    python benchmarks/bench_engines.py [FOLDER OF IMAGES] [--images 96] [--rounds 2]
+
+Every engine describes all photos into a fresh folder, in shards of 16, interleaved. 'start' is what
+two shards of one photo take, in which workers load torch; images/s are of what is left without it.
+Ray itself has been started before. The shards of all engines are compared byte by byte. One process
+uses all cores by its threads.
+"""
+
+import argparse
+import hashlib
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bench_visuals import drawn, spread
+from machine import machine
+
+from features.describing import Files, ShardMaker
+from features.engine import Engine, Loop
+from features.options import visual_extractor
+from features.processes import Processes
+from features.ray_data import RayData
+
+SHARD = 16
+
+
+def run(engine: Engine, pieces: Sequence[Files], home: Path) -> float:
+    """Seconds."""
+    maker = ShardMaker(visual_extractor("bundled", "lite0", "roi_align").extract, home, "v")
+    started = time.perf_counter()
+    assert len(list(engine.run(maker, pieces, gpu=True))) == len(pieces)
+    return time.perf_counter() - started
+
+
+def shards(home: Path) -> Mapping[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in home.rglob("*.parquet")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    engines: dict[str, Engine] = {
+        "this process": Loop(),
+        "2 processes": Processes(2),
+        "Ray, 2 actors": RayData(2),
+    }
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
+    print(machine("torch", "ray"))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.folder or drawn(Path(scratch), options.images)
+        files = spread(sorted(folder.glob("*.jpg")), options.images)
+        named = {hashlib.sha256(file.read_bytes()).hexdigest(): file for file in files}
+        contents = sorted(named)
+        pieces = [
+            Files({content: named[content] for content in contents[start : start + SHARD]})
+            for start in range(0, len(contents), SHARD)
+        ]
+        few = [Files({content: named[content]}) for content in contents[:2]]
+        run(engines["Ray, 2 actors"], few, Path(scratch))
+        found = []
+        for number in range(options.rounds):
+            for name, engine in engines.items():
+                home = Path(scratch) / f"{name} {number}"
+                measured[name].append((run(engine, few, Path(scratch)), run(engine, pieces, home)))
+                found.append(shards(home))
+    print(
+        f"{len(files)} images, {options.rounds} interleaved rounds, medians; load average "
+        f"{os.getloadavg()[0]:.1f}; same bytes: {all(one == found[0] for one in found)}"
+    )
+    for name, values in measured.items():
+        start, total = (statistics.median(column) for column in zip(*values, strict=True))
+        rate = len(files) / (total - start)
+        print(f"  {name:14} {rate:6.2f} images/s, start {start:5.1f} s, all {total:6.1f} s")
+
+
+if __name__ == "__main__":
+    main()
