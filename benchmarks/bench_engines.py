@@ -11,10 +11,12 @@ uses all cores by its threads.
 import argparse
 import hashlib
 import os
+import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench_visuals import drawn, spread
@@ -29,12 +31,25 @@ from features.ray_data import RayData
 SHARD = 16
 
 
-def run(engine: Engine, pieces: Sequence[Files], home: Path) -> float:
-    """Seconds."""
-    maker = ShardMaker(visual_extractor("bundled", "lite0", "roi_align").extract, home, "v")
+@dataclass(frozen=True)
+class Measured:
+    """Makes a shard, and tells the peak memory of its process, GB."""
+
+    make: ShardMaker
+
+    def __call__(self, piece: Files) -> float:
+        self.make(piece)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def run(engine: Engine, pieces: Sequence[Files], home: Path) -> tuple[float, float]:
+    """(seconds, peak memory of a worker in GB)."""
+    extractor = visual_extractor("bundled", "lite0", "roi_align")
+    work = Measured(ShardMaker(extractor.extract, home, "v"))
     started = time.perf_counter()
-    assert len(list(engine.run(maker, pieces, gpu=True))) == len(pieces)
-    return time.perf_counter() - started
+    peaks = list(engine.run(work, pieces, gpu=True))
+    assert len(peaks) == len(pieces)
+    return time.perf_counter() - started, max(peaks)
 
 
 def shards(home: Path) -> Mapping[str, str]:
@@ -52,7 +67,7 @@ def main() -> None:
         "2 processes": Processes(2),
         "Ray, 2 actors": RayData(2),
     }
-    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
+    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in engines}
     print(machine("torch", "ray"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or drawn(Path(scratch), options.images)
@@ -69,16 +84,19 @@ def main() -> None:
         for number in range(options.rounds):
             for name, engine in engines.items():
                 home = Path(scratch) / f"{name} {number}"
-                measured[name].append((run(engine, few, Path(scratch)), run(engine, pieces, home)))
+                start, _ = run(engine, few, Path(scratch) / f"{name} {number} few")
+                measured[name].append((start, *run(engine, pieces, home)))
                 found.append(shards(home))
     print(
         f"{len(files)} images, {options.rounds} interleaved rounds, medians; load average "
         f"{os.getloadavg()[0]:.1f}; same bytes: {all(one == found[0] for one in found)}"
     )
     for name, values in measured.items():
-        start, total = (statistics.median(column) for column in zip(*values, strict=True))
-        rate = len(files) / (total - start)
-        print(f"  {name:14} {rate:6.2f} images/s, start {start:5.1f} s, all {total:6.1f} s")
+        start, total, peak = (statistics.median(column) for column in zip(*values, strict=True))
+        print(
+            f"  {name:14} {len(files) / (total - start):6.2f} images/s, start {start:5.1f} s, "
+            f"all {total:6.1f} s, {peak:.1f} GB a worker"
+        )
 
 
 if __name__ == "__main__":
