@@ -30,11 +30,11 @@ SCHEMA = 3  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
 STEP = "pair_shard"
 _USUAL = """
-SELECT c.date, o.category, COALESCE(i.interest, 0) AS share
-FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = :version
-    AND date IN :days) AS c
+SELECT o.category, COALESCE(i.interest, 0) AS share
+FROM (SELECT DISTINCT pin_id FROM object_interest WHERE feature_version = :version
+    AND date = :day) AS c
 JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
-LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
+LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = :day
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
 """
 _QUERY, _CANDIDATE = pin_visuals.alias("q"), pin_visuals.alias("k")
@@ -93,6 +93,7 @@ class PairStore:
 
     def wanted(self) -> Wanted:
         """What should be there."""
+        self.database.analyze(candidates, pin_visuals, pair_features)
         columns = (*(candidates.c[key] for key in KEYS), _INPUTS, _QUERY.c.n_objects)
         n_pairs, n_with_objects, total = 0, 0, 0
         for batch in self.database.batches(sa.select(*columns).select_from(self._pairs)):
@@ -253,11 +254,11 @@ class PairStore:
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-        if not days:
-            return {}
-        rows = self.database.read(_USUAL, version=self.feature_version, days=list(days))
-        shares = rows.to_pandas()
-        return {day: usual_interest(shares[shares["date"] == day]) for day in days}
+        rows = (
+            self.database.read(_USUAL, version=self.feature_version, day=day).to_pandas()
+            for day in days
+        )
+        return {day: usual_interest(shares) for day, shares in zip(days, rows, strict=True)}
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))

@@ -1,13 +1,17 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 import features.daily
 from features import pair_store
 from features.pair_shards import KEYS, MadePairs, PairWork
+from features.pair_store import PairStore
 from sql.database import Database, open_database
-from tests.features.pair_world import DAYS, World
+from tests.features.pair_world import DAYS, VERSION, World
 
 
 @pytest.fixture(autouse=True)
@@ -191,3 +195,29 @@ def test_days_that_are_not_asked_for_are_made_when_they_are(world: World) -> Non
     anew = World(fresh, world.home / "anew", world.pins, world.pairs, world.crops)
     anew.refresh()
     assert anew.rows() == world.rows()
+
+
+def test_pairs_are_found_by_their_pins_and_never_pin_by_pin(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to find them grows with the pairs, not with pins times pins."""
+    world.pins = {f"p{n:03d}": n for n in range(300)}
+    world.pairs = {(f"p{n:03d}", f"p{n + 1:03d}") for n in range(299)}
+    world.write()
+    queries = list[object]()
+    read = Database.read
+
+    def noted(database: Database, query: str | sa.Select[Any], **params: object) -> pa.Table:
+        queries.append(query)
+        return read(database, query, **params)
+
+    monkeypatch.setattr(Database, "read", noted)
+    store = PairStore(world.database, world.home, VERSION)
+    assert list(store.works(store.todo(store.wanted(), {})))
+    joins = [query for query in queries if isinstance(query, sa.Select) and "JOIN" in str(query)]
+    for query in joins:
+        with world.database._cursor(write=False) as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {world.database._render(query, {})}")
+            steps = [detail for *_, detail in cursor.fetchall() if "SEARCH" in detail]
+        assert all("pin_id=?" in step for step in steps[1:])
+    assert len(joins) > 2
