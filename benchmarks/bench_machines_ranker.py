@@ -146,13 +146,14 @@ def _by_socket(rows: Rows, trees: int, ports: list[int], number: int, told: Any)
         told.send(booster.model_to_string())
 
 
-def judged(booster: Any, rows: Rows) -> tuple[float, float]:
-    """nDCG@10 on production-ordered and on randomly ordered requests."""
+def judged(booster: Any, rows: Rows) -> list[str]:
+    """nDCG@10 and its standard error on production-ordered and on randomly ordered requests."""
     at = places(rows.requests, booster.predict(rows.columns), rows.pins)
-    return tuple(
-        float(ndcg(rows.requests[some], at[some], rows.grades[some]).mean())
+    found = [
+        ndcg(rows.requests[some], at[some], rows.grades[some])
         for some in (~rows.random, rows.random)
-    )
+    ]
+    return [f"{v.mean():.4f} ({v.std() / np.sqrt(len(v)):.4f})" for v in found]
 
 
 def main() -> None:
@@ -195,7 +196,7 @@ def compare(rows: Rows, held_out: Rows, trees: int) -> None:
             production, random = judged(booster, held_out)
             print(
                 f"  {name:24} {seconds:7.1f} s ({seconds / base:4.1f}x)  nDCG@10 production order "
-                f"{production:.4f}, random order {random:.4f}",
+                f"{production}, random order {random}",
                 flush=True,
             )
 
