@@ -46,18 +46,22 @@ class RayData:
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus = int(there.get("GPU", 0)) if gpu else 0
         most = self.workers or gpus or int(there["CPU"])
+        tries = _Tries.remote()  # type: ignore[attr-defined]
         done = ray.data.range(len(refs), override_num_blocks=len(refs)).map(
             _Worker,  # type: ignore[arg-type]
-            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, _Tries.remote()),  # type: ignore[attr-defined]
+            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, tries),
             compute=ray.data.ActorPoolStrategy(size=min(len(refs), gpus or most, most)),
             num_cpus=0 if gpus else 1,
             num_gpus=1 if gpus else 0,
         )
-        for row in done.iter_rows():
-            result = pickle.loads(row["result"])
-            if row["failed"]:
-                raise result
-            yield result
+        try:
+            for row in done.iter_rows():
+                result = pickle.loads(row["result"])
+                if row["failed"]:
+                    raise result
+                yield result
+        finally:
+            ray.kill(tries)
 
 
 class _Worker:
