@@ -39,6 +39,7 @@ from features.options import (
     visual_extractor,
 )
 from features.pin_commands import crops_app, detect, features_app, forget
+from features.search.commands import search
 from features.search.index_commands import index_app
 from sql.commands import app as sql_app
 from sql.commands import status
@@ -451,6 +452,7 @@ def crops_label(
 
 app.command()(detect)
 app.command()(forget)
+app.command()(search)
 app.command()(status)
 
 

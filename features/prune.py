@@ -1,12 +1,12 @@
 """Pruning: feature versions that nobody reads any more, their rows, shards and search indexes."""
 
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from features.search.build import drop_index
 from sql.database import Database
 from sql.tables import (
     manifest,
@@ -61,7 +61,7 @@ def prune(database: Database, found: Prunable) -> None:
     with database.engine.begin() as connection:
         for table in TABLES:
             connection.execute(sa.delete(table).where(_of(table, found.feature_version)))
-    shutil.rmtree(found.index, ignore_errors=True)
+    drop_index(found.index)
     for path in found.shards:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):

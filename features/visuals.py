@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from features.images import Image
 from features.projection import Projection
 
 SCHEMA = "2"
+Keep = Callable[[Detections], Detections]
 
 
 @dataclass(frozen=True)
@@ -150,17 +151,17 @@ class VisualExtractor:
         source = self.detector if pooling == "roi_align" else self.embedder
         return f"{pooling} {source.version}"
 
-    def extract(self, images: Sequence[Image]) -> list[PinVisual]:
-        """One PinVisual per image, in order; a batch gives what single calls give."""
+    def extract(self, images: Sequence[Image], keep: Keep | None = None) -> list[PinVisual]:
+        """One PinVisual per image, in order; a batch gives what single calls give.
+
+        keep: the boxes to describe, given what was detected; by default those worth keeping.
+        """
+        keep = keep or self.worth_keeping
         if self.settings.pooling == "crop":
-            return self.describe(images, [self._keep(d) for d in self.detector.detect(images)])
-        found = [
-            self._keep(objects)
-            for objects in self.detector.detect(
-                images, regions=lambda objects: self._regions(self._keep(objects))
-            )
-        ]
-        return self._visuals(images, found, [d.pooled for d in found if d.pooled is not None])
+            return self.describe(images, [keep(found) for found in self.detector.detect(images)])
+        detected = self.detector.detect(images, regions=lambda found: self._regions(keep(found)))
+        found = [keep(objects) for objects in detected]
+        return self._visuals(images, found, [d.pooled for d in detected if d.pooled is not None])
 
     def describe(self, images: Sequence[Image], found: Sequence[Detections]) -> list[PinVisual]:
         """PinVisuals of images whose boxes are given."""
@@ -169,7 +170,7 @@ class VisualExtractor:
             return self._visuals(images, found, self.detector.pool(images, regions))
         return self._visuals(images, found, self._embed(images, regions))
 
-    def _keep(self, found: Detections) -> Detections:
+    def worth_keeping(self, found: Detections) -> Detections:
         return worth_keeping(found, self.detector.settings.thresholds, self.settings)
 
     def _regions(self, found: Detections) -> NDArray[np.float32]:

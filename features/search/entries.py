@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.search.results import Box
 from features.visuals import PinVisual
 
 IMAGES, OBJECTS, PINS = "images.arrow", "objects.arrow", "pins.arrow"
@@ -25,8 +24,8 @@ class Entries:
 
     content_hashes: C. pins: C lists of pin ids, in order. first_object: `(C + 1,)` int64, the row
     of each content's first object, and O. object_no, category_codes: `(O,)` int32; categories: the
-    names that the codes stand for. scores: `(O,)` float32. boxes: `(O, 4)` float32 xyxy. Arrays may
-    be views of mapped files.
+    names that the codes stand for. scores: `(O,)` float32. boxes: `(O, 4)` float32 xyxy. colours:
+    `(O, 3)` float32 Lab. Arrays may be views of mapped files.
     """
 
     content_hashes: pa.Array
@@ -37,6 +36,7 @@ class Entries:
     categories: tuple[str, ...]
     scores: NDArray[np.float32]
     boxes: NDArray[np.float32]
+    colours: NDArray[np.float32]
 
     @property
     def n_images(self) -> int:
@@ -49,10 +49,6 @@ class Entries:
     def image_of(self, objects: Rows) -> Rows:
         """The rows of the images that objects are in."""
         return np.searchsorted(self.first_object, objects, side="right") - 1
-
-    def box(self, row: int) -> Box:
-        x1, y1, x2, y2 = self.boxes[row].tolist()
-        return x1, y1, x2, y2
 
     def codes_of(self, categories: Sequence[str]) -> NDArray[np.int32]:
         """Codes of the categories that any object has."""
@@ -73,6 +69,7 @@ def entries_of(visuals: Sequence[PinVisual], pins: Mapping[str, Sequence[str]]) 
         categories=tuple(named.dictionary.to_pylist()),
         scores=_stacked(visuals, "scores", ()),
         boxes=_stacked(visuals, "boxes", (4,)),
+        colours=_stacked(visuals, "colours", (3,)),
     )
 
 
@@ -90,6 +87,7 @@ def joined(parts: Sequence[Entries]) -> Entries:
         categories=categories,
         scores=np.concatenate([part.scores for part in parts]),
         boxes=np.concatenate([part.boxes for part in parts]),
+        colours=np.concatenate([part.colours for part in parts]),
     )
 
 
@@ -112,6 +110,7 @@ def shown_by(entries: Entries, pins: Mapping[str, Sequence[str]]) -> tuple[Entri
         categories=entries.categories,
         scores=entries.scores[objects],
         boxes=entries.boxes[objects],
+        colours=entries.colours[objects],
     )
     return kept, images, objects
 
@@ -129,6 +128,7 @@ def write_entries(entries: Entries, folder: Path) -> None:
         "category": pa.DictionaryArray.from_arrays(codes, pa.array(entries.categories)),
         "score": pa.array(entries.scores),
         "box": pa.FixedSizeListArray.from_arrays(pa.array(entries.boxes.ravel()), 4),
+        "colour": pa.FixedSizeListArray.from_arrays(pa.array(entries.colours.ravel()), 3),
     })  # fmt: skip
     images = pc.list_parent_indices(entries.pins).cast(pa.int64())
     pins = pa.table({"pin_id": pc.list_flatten(entries.pins), "image": images})
@@ -149,6 +149,7 @@ def read_entries(folder: Path) -> tuple[Entries, pa.Table]:
         categories=tuple(column["category"].dictionary.to_pylist()),
         scores=column["score"].to_numpy(),
         boxes=column["box"].flatten().to_numpy().reshape(-1, 4),
+        colours=column["colour"].flatten().to_numpy().reshape(-1, 3),
     )
     return entries, _mapped(folder / PINS)
 

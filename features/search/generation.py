@@ -26,7 +26,8 @@ class DamagedIndex(ValueError):
 @dataclass(frozen=True)
 class Generation:
     """What current.json says. name: of its folder. vectors: which vectors of objects it holds.
-    state: fingerprint of the pins and contents in it. files: name -> (bytes, SHA-256).
+    state: fingerprint of the pins and contents in it. objects_by, images_by: how their vectors are
+    searched. server: URL of the Milvus that holds it all, or None. files: name -> (bytes, SHA-256).
     """
 
     name: str
@@ -36,12 +37,30 @@ class Generation:
     n_objects: int
     n_images: int
     n_pins: int
+    categories: tuple[str, ...]
+    objects_by: str
+    images_by: str
+    server: str | None
     made_at: str
     files: dict[str, tuple[int, str]]
 
     @property
     def n_bytes(self) -> int:
         return sum(size for size, _ in self.files.values())
+
+
+def damaged(folder: Path, what: str) -> DamagedIndex:
+    return DamagedIndex(
+        f"The index in {folder} is damaged ({what}); run `related-pins index build` to make it "
+        "again from the visual shards."
+    )
+
+
+def missing(folder: Path) -> ValueError:
+    return ValueError(
+        f"There is no index of feature version {folder.name} in {folder.parent.parent}; "
+        "run `related-pins index build`."
+    )
 
 
 def index_folder(home: Path, feature_version: str) -> Path:
@@ -56,14 +75,15 @@ def current(folder: Path) -> Generation | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise _damaged(folder, f"{CURRENT} is not JSON") from error
+        raise damaged(folder, f"{CURRENT} is not JSON") from error
     if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-        raise _damaged(folder, f"{CURRENT} is not of this program's version")
+        raise damaged(folder, f"{CURRENT} is not of this program's version")
     try:
         files = {Path(name).name: (int(n), str(sha)) for name, (n, sha) in found["files"].items()}
-        return Generation(**found | {"name": Path(found["name"]).name, "files": files})
+        names = {"name": Path(found["name"]).name, "categories": tuple(found["categories"])}
+        return Generation(**found | names | {"files": files})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise _damaged(folder, f"{CURRENT} lacks something") from error
+        raise damaged(folder, f"{CURRENT} lacks something") from error
 
 
 def check(folder: Path, generation: Generation) -> Path:
@@ -74,28 +94,28 @@ def check(folder: Path, generation: Generation) -> Path:
     for name, (n_bytes, sha) in generation.files.items():
         path = place / name
         if path.stat().st_size != n_bytes:
-            raise _damaged(folder, f"{name} has {path.stat().st_size:,} bytes, not {n_bytes:,}")
+            raise damaged(folder, f"{name} has {path.stat().st_size:,} bytes, not {n_bytes:,}")
         if _sha256(path) != sha:
-            raise _damaged(folder, f"{name} has another content than was written")
+            raise damaged(folder, f"{name} has another content than was written")
     return place
 
 
 def swap_in(
-    folder: Path, described: Mapping[str, Any], write: Callable[[Path], None]
+    folder: Path, described: Mapping[str, Any], write: Callable[[Path], Mapping[str, str]]
 ) -> Generation:
     """Writes a new generation aside with `write`, makes it the current one and deletes all others;
     killed before it is current, it leaves the old one as it was. The caller holds the lock.
 
-    described: the fields of Generation that the caller knows.
+    described: the fields of Generation that the caller knows; `write` returns the others.
     """
     now = datetime.now(UTC)
     name = now.strftime("%Y%m%dT%H%M%S%fZ")
     clear(folder)
     (folder / name).mkdir(parents=True)
-    write(folder / name)
+    written = write(folder / name)
     files = {path.name: _flushed(path) for path in sorted((folder / name).iterdir())}
     made_at = now.isoformat(timespec="seconds")
-    made = Generation(name=name, made_at=made_at, files=files, **described)
+    made = Generation(name=name, made_at=made_at, files=files, **{**described, **written})
     _write_current(folder, made)
     clear(folder)
     return made
@@ -144,10 +164,3 @@ def _flush(path: Path) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _damaged(folder: Path, what: str) -> DamagedIndex:
-    return DamagedIndex(
-        f"The index in {folder} is damaged ({what}); run `related-pins index build` to make it "
-        "again from the visual shards."
-    )

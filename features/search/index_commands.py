@@ -5,9 +5,11 @@ Heavy imports happen inside the commands, so that `related-pins --help` loads no
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,17 +25,22 @@ Version = Annotated[
 ]
 
 
+_INDEX_HELP = "files (in the home), or milvus://HOST:PORT[/DATABASE]."
+
+
 @index_app.command()
 def build(
-    home: Home = HOME, db: Db = None, version: Version = None, as_json: AsJson = False
-) -> None:
+    home: Home = HOME, db: Db = None, version: Version = None,
+    index: Annotated[str, typer.Option(help=_INDEX_HELP)] = "files", as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Make the index of all objects and whole images anew; the old one serves meanwhile.
 
     Example: related-pins index build
     """
     from features.search.build import build_index
 
-    _run("build", build_index, home, db, version, as_json)
+    server = None if index == "files" else index
+    _run("build", partial(build_index, server=server), home, db, version, as_json)
 
 
 @index_app.command()
@@ -72,7 +79,12 @@ def status(
 
 
 def _run(
-    command: str, make: Any, home: Path, db: str | None, version: str | None, as_json: bool
+    command: str,
+    make: "Callable[..., IndexSummary]",
+    home: Path,
+    db: str | None,
+    version: str | None,
+    as_json: bool,
 ) -> None:
     from sql.home import clear_leftovers
     from sql.lock import locked
@@ -82,7 +94,7 @@ def _run(
     with locked(home, db, f"index {command}") as database, bars() as progress:
         clear_leftovers(home)
         version = version or feature_versions(database)["detected"]
-        summary: IndexSummary = make(database, home, version, progress)
+        summary = make(database, home, version, progress)
     seconds = round(time.monotonic() - begun, 1)
     generation = summary.generation
     if as_json:

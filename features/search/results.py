@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
+Lab = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Match:
     """One indexed object, or whole image, that is like the query.
 
-    object_no, category, score, box (xyxy, pixels of the original): of the object; None for a whole
-    image. cosine: in [-1, 1].
+    object_no, category, score, box (xyxy, pixels of the original), colour (CIE Lab): of the object;
+    None for a whole image. cosine: in [-1, 1].
     """
 
     pin_id: str
@@ -20,6 +21,7 @@ class Match:
     score: float | None
     box: Box | None
     cosine: float
+    colour: Lab | None = None
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class ObjectResults:
 
     category, score: None for a drawn crop in which nothing was detected. agreement: how well the
     matches agree with one another, in [0, 1]. offered: whether that suffices to show the object as
-    a starting point; a drawn crop is always offered. matches: by falling cosine, near-duplicates
-    once, at most as many as were asked for.
+    a starting point; a drawn crop is always offered. matches: by falling likeness
+    (features/search/likeness.py), near-duplicates once, at most as many as were asked for.
     """
 
     box: Box

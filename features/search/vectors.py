@@ -1,10 +1,13 @@
-"""Unit vectors by row, and which of them are nearest (faiss; arXiv 2401.08281).
+"""Unit vectors by row, and which of them are nearest to a query (faiss; arXiv 2401.08281).
 
-Vectors are kept as float16, as the visual shards keep them: nothing is lost.
+Vectors are kept as float16, as the visual shards keep them: nothing is lost. Few are compared one
+by one; many are kept in lists by their nearest centroid (an inverted file; Jegou et al. 2011,
+doi 10.1109/TPAMI.2010.57), of which those nearest to the query are probed. What was measured to
+choose this is in docs/decisions/object_index.md.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,69 +15,78 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 65_536
+EXACT_AMONG = 4096  # rows among which the nearest are found without fail
+_SELECT: Any = faiss  # whose types know the C++ constructors only
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
 class VectorIndex:
-    """N vectors of D numbers; safe to share between threads."""
+    """N vectors of D numbers; safe to share between threads.
 
-    flat: Any
+    index: of faiss, flat or an inverted file with a direct map, of float16 in both cases.
+    """
+
+    index: Any
 
     @property
     def dimension(self) -> int:
-        return int(self.flat.d)
+        return int(self.index.d)
 
     def __len__(self) -> int:
-        return int(self.flat.ntotal)
+        return int(self.index.ntotal)
 
     def __getitem__(self, rows: Rows) -> Vectors:
         """The vectors `(R, D)` of rows."""
-        return np.asarray(self.flat.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64)))
+        return np.asarray(self.index.reconstruct_batch(np.ascontiguousarray(rows, dtype=np.int64)))
+
+    @cached_property
+    def lists(self) -> NDArray[np.int32] | None:
+        """The list `(N,)` that each vector is in; None where they are compared one by one."""
+        if not isinstance(self.index, faiss.IndexIVF):
+            return None
+        places = faiss.vector_to_array(self.index.direct_map.array)
+        return np.asarray(places >> 32, dtype=np.int32)
 
     def nearest(
-        self, queries: Vectors, top: int, among: Rows | None = None
+        self, queries: Vectors, top: int, among: Mask | None = None
     ) -> tuple[Vectors, Rows]:
         """Cosines and rows `(Q, top)` of the nearest, best first; -1 where there are no more.
 
-        among: sorted rows that may be found; None for all.
+        among: `(N,)` which rows may be found; None for all. Without lists, or among at most 4,096
+        rows, the nearest are found without fail, else with the recall of the index.
         """
+        cosines, rows = self.index.search(queries, top, params=self._parameters(among))
+        return cosines, rows
+
+    def _parameters(self, among: Mask | None) -> Any:
         if among is None:
-            found = self.flat.search(queries, top)
-        else:
-            chosen = faiss.SearchParameters(sel=faiss.IDSelectorBatch(among))  # type: ignore[call-arg]
-            found = self.flat.search(queries, top, params=chosen)
-        return found[0], found[1]
+            return None
+        chosen = _SELECT.IDSelectorBitmap(np.packbits(among, bitorder="little"))
+        if self.lists is None:
+            return _SELECT.SearchParameters(sel=chosen)
+        held = np.bincount(self.lists[among], minlength=self.index.nlist)
+        lists = np.flatnonzero(held)
+        return _SELECT.SearchParametersIVF(
+            sel=chosen,
+            nprobe=self._probes(int(held.sum()), len(lists)),
+            quantizer_params=_SELECT.SearchParameters(sel=_SELECT.IDSelectorBatch(lists)),
+        )
+
+    def _probes(self, n_rows: int, n_lists: int) -> int:
+        """Of the lists that hold the rows, so many that as many rows are seen as without choice."""
+        if n_rows <= EXACT_AMONG:
+            return max(n_lists, 1)
+        seen = self.index.nprobe * len(self) / self.index.nlist
+        return int(min(n_lists, max(self.index.nprobe, np.ceil(seen * n_lists / n_rows))))
 
 
-def new_vectors(dimension: int) -> Any:
-    """A writable flat index of float16."""
-    index = faiss.IndexScalarQuantizer(
-        dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-    )
-    index.is_trained = True
-    return index
-
-
-def blocks(vectors: VectorIndex, rows: Rows) -> Iterator[Vectors]:
-    for start in range(0, len(rows), BLOCK):
-        yield vectors[rows[start : start + BLOCK]]
-
-
-def write_vectors(index: Any, folder: Path, name: str) -> None:
-    faiss.write_index(index, str(folder / f"{name}.flat"))
-
-
-def open_vectors(folder: Path, name: str) -> VectorIndex:
-    """The vectors of checked files, mapped into memory; FileNotFoundError where they are gone."""
-    return VectorIndex(_mapped(folder / f"{name}.flat"))
-
-
-def _mapped(path: Path) -> Any:
+def open_vectors(path: Path) -> VectorIndex:
+    """The vectors of a checked file, mapped into memory; FileNotFoundError where it is gone."""
     try:
-        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        return VectorIndex(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC))
     except RuntimeError as error:
         if not path.exists():
             raise FileNotFoundError(str(path)) from error

@@ -76,7 +76,7 @@ def test_the_version_follows_settings(extractor: VisualExtractor) -> None:
 def test_given_boxes_are_described_as_found_ones(
     visuals: list[PinVisual], extractor: VisualExtractor, images: list[Image]
 ) -> None:
-    found = [extractor._keep(one) for one in extractor.detector.detect(images)]
+    found = [extractor.worth_keeping(one) for one in extractor.detector.detect(images)]
     for given, made in zip(extractor.describe(images, found), visuals, strict=True):
         assert given.categories == made.categories
         assert ((given.crops * made.crops).sum(axis=1) > 0.98).all()

@@ -16,7 +16,8 @@ from features.search import build, generation
 from features.search.build import build_index, index_status, update_index
 from features.search.entries import read_entries
 from features.search.generation import CURRENT, current, index_folder
-from features.search.index import ObjectIndex, open_index
+from features.search.index import open_index
+from features.search.mapped import MappedIndex
 from sql.database import Database, open_database
 from tests.features.search.indexed import VERSION, publish
 
@@ -33,15 +34,12 @@ def home(database: Database, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def everything(index: ObjectIndex) -> dict[tuple[str, int | None], tuple]:
+def everything(index: MappedIndex) -> dict[tuple[str, int | None], tuple]:
     """Every entry by (content, object_no): its match and its vector."""
     found = {}
     for pin in index._pins["pin_id"].to_pylist():
         image, vector = index.look_up(pin)
-        n_objects = sum(
-            index.entries.first_object[row + 1] - index.entries.first_object[row]
-            for row in [index._row(pin)]
-        )
+        n_objects = np.diff(index.entries.first_object)[index._row(pin)]
         found[image.content_hash, None] = (image, vector.tobytes(), index.same_image(pin))
         for number in range(n_objects):
             match, vector = index.look_up(pin, number)
@@ -146,7 +144,7 @@ def test_a_reading_process_never_sees_an_error_while_generations_are_swapped(
     reader = PROCESSES.Process(target=poll, args=(home, ready, stop, seen))
     reader.start()
     assert ready.wait(60)
-    for turn in range(12):
+    for turn in range(8):
         publish(database, home, {"a": FIRST, "b": SECOND} if turn % 2 else {"a": FIRST})
         build_index(database, home, VERSION)
     stop.set()
@@ -184,7 +182,7 @@ def build_and_die(home: Path, moment: str) -> None:
 
     clear = generation.clear
     if moment == "writing":
-        build.write_vectors = die
+        build.write_entries = die
     elif moment == "swapping":
         generation._write_current = die
     else:  # at the second of the calls, once the new generation is current
@@ -308,7 +306,7 @@ def test_the_image_of_another_pin_stays(database: Database, home: Path) -> None:
 def test_an_index_that_cannot_be_read_does_not_keep_an_erased_pin(
     database: Database, home: Path
 ) -> None:
-    name = next(name for name in files_of(home) if name.endswith("objects.flat"))
+    name = next(name for name in files_of(home) if name.endswith("objects.faiss"))
     damage(index_folder(home, VERSION) / name, "truncated")
     erase_files(database, home, "pin", "p07")
     assert not index_folder(home, VERSION).exists()
