@@ -167,7 +167,7 @@ def rows_of(folder: Path, table: str) -> int:
 
 
 def measured(step: Callable[[], int]) -> tuple[int, float, float, float, float]:
-    """(rows, seconds, seconds of processor, MB before, MB at the peak) of a step in this process."""
+    """(rows, seconds, seconds of CPU, MB before, MB at the peak) of a step in this process."""
     before, start, busy = memory("VmRSS"), time.perf_counter(), time.process_time()
     n_rows = step()
     took = time.perf_counter() - start, time.process_time() - busy
@@ -198,8 +198,9 @@ def measure(folder: Path, n_pins: int, share_of_queries: float, home: Path | Non
         if name.startswith("interest"):
             alone(partial(one, partial(write_crops, folder, n_pins)))
         n_rows, seconds, busy, before, peak = alone(step)
-        print(f"{n_pins:9,} {name:18} {n_rows:11,} {seconds:9.1f} {busy:8.1f} {n_rows / busy:9,.0f} "
-              f"{before:9.0f} {peak:7.0f} {os.getloadavg()[0]:6.1f}", flush=True)  # fmt: skip
+        numbers = f"{n_rows:11,} {seconds:9.1f} {busy:8.1f} {n_rows / busy:9,.0f}"
+        load = os.getloadavg()[0]
+        print(f"{n_pins:9,} {name:18} {numbers} {before:9.0f} {peak:7.0f} {load:6.1f}", flush=True)
     for name, n_bytes in sizes(folder).items():
         print(f"{n_pins:9,} {name:18} {n_bytes / 1e6:11,.1f} MB", flush=True)
 
