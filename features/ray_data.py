@@ -79,12 +79,14 @@ class _Worker:
     def __init__(
         self, work: "ray.ObjectRef[bytes]", pieces: "list[ray.ObjectRef[bytes]]", tries: Any
     ) -> None:
-        self.work, self.pieces, self.tries = pickle.loads(ray.get(work)), pieces, tries
+        self.blob, self.pieces, self.tries = work, pieces, tries
+        self.work: Callable[[Any], Any] | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
             if ray.get(self.tries.another.remote(row["id"])) > TRIES:
                 raise WorkerLost(TRIES)
+            self.work = self.work or pickle.loads(ray.get(self.blob))
             result = self.work(pickle.loads(ray.get(self.pieces[row["id"]])))
             return {"failed": False, "result": pickle.dumps(result)}
         except Exception as error:  # as it is, without what Ray would write around it
