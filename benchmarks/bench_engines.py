@@ -5,7 +5,8 @@
 Every engine describes all photos into a fresh folder, in shards of 16, interleaved. 'start' is what
 two shards of one photo take, in which workers load torch; images/s are of what is left without it.
 Ray itself has been started before. The shards of all engines are compared byte by byte. One process
-uses all cores by its threads.
+uses all cores by its threads. On a machine that is busy with other work, more processes get more of
+it: only the seconds of CPU can be compared then.
 """
 
 import argparse
@@ -33,23 +34,26 @@ SHARD = 16
 
 @dataclass(frozen=True)
 class Measured:
-    """Makes a shard, and tells the peak memory of its process, GB."""
+    """Makes a shard, and tells the seconds of CPU it took and the peak memory of its process, GB."""
 
     make: ShardMaker
 
-    def __call__(self, piece: Files) -> float:
+    def __call__(self, piece: Files) -> tuple[float, float]:
+        started = time.process_time()
         self.make(piece)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        return time.process_time() - started, peak
 
 
-def run(engine: Engine, pieces: Sequence[Files], home: Path) -> tuple[float, float]:
-    """(seconds, peak memory of a worker in GB)."""
+def run(engine: Engine, pieces: Sequence[Files], home: Path) -> tuple[float, float, float]:
+    """(seconds, seconds of CPU for the shards, peak memory of a worker in GB)."""
     extractor = visual_extractor("bundled", "lite0", "roi_align")
     work = Measured(ShardMaker(extractor.extract, home, "v"))
     started = time.perf_counter()
-    peaks = list(engine.run(work, pieces, gpu=True))
-    assert len(peaks) == len(pieces)
-    return time.perf_counter() - started, max(peaks)
+    told = list(engine.run(work, pieces, gpu=True))
+    assert len(told) == len(pieces)
+    cpu, peaks = zip(*told, strict=True)
+    return time.perf_counter() - started, sum(cpu), max(peaks)
 
 
 def shards(home: Path) -> Mapping[str, str]:
@@ -67,7 +71,7 @@ def main() -> None:
         "2 processes": Processes(2),
         "Ray, 2 actors": RayData(2),
     }
-    measured: dict[str, list[tuple[float, float, float]]] = {name: [] for name in engines}
+    measured: dict[str, list[tuple[float, ...]]] = {name: [] for name in engines}
     print(machine("torch", "ray"))
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.folder or drawn(Path(scratch), options.images)
@@ -84,7 +88,7 @@ def main() -> None:
         for number in range(options.rounds):
             for name, engine in engines.items():
                 home = Path(scratch) / f"{name} {number}"
-                start, _ = run(engine, few, Path(scratch) / f"{name} {number} few")
+                start, *_ = run(engine, few, Path(scratch) / f"{name} {number} few")
                 measured[name].append((start, *run(engine, pieces, home)))
                 found.append(shards(home))
     print(
@@ -92,10 +96,13 @@ def main() -> None:
         f"{os.getloadavg()[0]:.1f}; same bytes: {all(one == found[0] for one in found)}"
     )
     for name, values in measured.items():
-        start, total, peak = (statistics.median(column) for column in zip(*values, strict=True))
+        start, total, cpu, peak = (
+            statistics.median(column) for column in zip(*values, strict=True)
+        )
         print(
             f"  {name:14} {len(files) / (total - start):6.2f} images/s, start {start:5.1f} s, "
-            f"all {total:6.1f} s, {peak:.1f} GB a worker"
+            f"all {total:6.1f} s, {1000 * cpu / len(files):4.0f} ms of CPU an image, "
+            f"{peak:.1f} GB a worker"
         )
 
 
