@@ -34,7 +34,7 @@ SHARD = 16
 
 @dataclass(frozen=True)
 class Measured:
-    """Makes a shard, and tells the seconds of CPU it took and the peak memory of its process, GB."""
+    """Makes a shard; tells the seconds of CPU it took and its process's peak memory in GB."""
 
     make: ShardMaker
 
