@@ -10,9 +10,10 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,10 +42,11 @@ from features.options import (
 from features.pin_commands import crops_app, detect, features_app, forget
 from features.search.commands import search
 from features.search.index_commands import index_app
+from features.serve.commands import serve
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
-from sql.home import HOME, Db, Home, clear_leftovers, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, feature_versions
 from sql.logs import logged, logged_step, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
@@ -64,6 +66,11 @@ app.add_typer(index_app, name="index")
 
 _SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
 SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
+_THIS_HELP = "Feature version that the options must make; else nothing is done."
+ThisVersion = Annotated[str | None, typer.Option("--feature-version", help=_THIS_HELP)]
+_BESIDE_HELP = "The version becomes current by `features use` only, not now; no gates are run."
+_BY_HELP = "A complete feature version. [default: the current one]"
+ByVersion = Annotated[str | None, typer.Option("--feature-version", help=_BY_HELP)]
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,7 @@ class Job:
     holdout_days: int
     progress: "Progress"
     skip_gates: tuple[str, ...] = ()
+    feature_version: str | None = None
     engine: Engine = field(default_factory=Loop)
 
     @property
@@ -93,6 +101,15 @@ class Job:
                 "ingest more days or set a smaller --holdout-days."
             )
         return days
+
+    def versions(self) -> dict[str, str]:
+        """Feature versions by kind, as sql.home.feature_versions: those of the version that was
+        named, else the current ones. Raises ValueError where that is not complete."""
+        from features.versions import complete
+
+        if self.feature_version is None:
+            return feature_versions(self.database)
+        return complete(self.database, self.home, self.feature_version)
 
 
 # --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------
@@ -139,8 +156,12 @@ def ingest_step(job: Job, source: Path) -> dict[str, Any]:
 
 
 @logged_step
-def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
+def features_step(
+    job: Job, source: Path, extractor: "VisualExtractor", beside: bool = False
+) -> dict[str, Any]:
+    """Visuals and pairs; their version becomes the current one, unless it is to stand beside it."""
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
+    from features.versions import use
 
     database, home, days = job.database, job.home, job.days()
     visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
@@ -148,16 +169,16 @@ def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[
     pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress, job.engine)
     if with_truth:
         refresh_pairs(database, home, with_truth, days, job.progress, job.engine)
-    versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
-    gates = input_gates_step(job, extractor)
-    for kind, name in versions.items():
-        database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
-    return {
+    done = {
         "feature_version": extractor.feature_version,
         "visuals": asdict(visuals),
         "pairs": asdict(pairs),
-        "input_gates": gates,
     }
+    if beside:
+        return done | {"beside": True}
+    done["input_gates"] = input_gates_step(job, extractor)
+    use(database, {"detected": extractor.feature_version, "true_boxes": with_truth})
+    return done
 
 
 def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
@@ -179,15 +200,13 @@ def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
 
 @logged_step
 def rank_step(job: Job) -> dict[str, Any]:
-    from functools import cache, partial
-
     from experiments.arms import ARMS
     from ranking.engagement import refresh_engagement
     from ranking.ranking import holdout_metrics, rank_candidates, train_arm, training_table
 
     days, cutoff, metrics = job.days(), job.cutoff, {}
     train_to = cutoff - dt.timedelta(days=1)
-    versions = feature_versions(job.database)
+    versions = job.versions()
     refresh_engagement(job.database, days[0], job.day, cutoff)
     arms = [arm for arm in ARMS.values() if arm.feature_version_kind in versions]
 
@@ -201,7 +220,7 @@ def rank_step(job: Job) -> dict[str, Any]:
         feature_version = versions[arm.feature_version_kind]
         train_arm(
             job.database, job.home, job.day, arm.name, arm.columns, feature_version,
-            days[0], train_to, arm.seed, partial(rows, feature_version),
+            days[0], train_to, arm.seed, partial(rows, feature_version), arm.linear,
         )  # fmt: skip
     job.progress("training", len(arms), len(arms))
     gates = ranking_gates_step(job)
@@ -234,7 +253,7 @@ def experiment_step(job: Job) -> dict[str, Any]:
     from experiments.plan import DAILY
 
     plan = replace(DAILY, days=job.holdout_days)
-    setting = Setting(job.day, feature_versions(job.database)["detected"])
+    setting = Setting(job.day, job.versions()["detected"])
     job.progress("experiment", 0, 1)
     summary = run_experiment(job.database, plan, setting)
     job.progress("experiment", 1, 1)
@@ -256,6 +275,147 @@ def report_step(job: Job, source: Path) -> dict[str, Any]:
     return {"report": str(path)}
 
 
+# --- past days -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Past days to be done: from where, into which home and database, and how; `run_ids` by day.
+
+    It is pickled for the processes that make days, so `extractor` is a function of a module or an
+    Extractor.
+    """
+
+    source: Path
+    home: Path
+    url: str
+    holdout_days: int
+    extractor: Callable[[], "VisualExtractor"]
+    run_ids: Mapping[dt.date, str]
+    skip_gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """The extractor that the options name; it is loaded when this is called."""
+
+    detector: str
+    embedder: str
+    pooling: str
+    projection: str
+
+    def __call__(self) -> "VisualExtractor":
+        return visual_extractor(self.detector, self.embedder, self.pooling, self.projection)
+
+
+@cache
+def loaded(extractor: Callable[[], "VisualExtractor"]) -> "VisualExtractor":
+    """The extractor, loaded once in a process."""
+    return extractor()
+
+
+def backfill_days(
+    database: "Database",
+    work: Backfill,
+    days: Sequence[dt.date],
+    jobs: int,
+    progress: "Progress",
+    engine: Engine | None = None,
+) -> dict[dt.date, dict[str, Any]]:
+    """Does those of the days that are not done, in up to `jobs` processes; their summaries by day.
+
+    The visuals of all of them are made first. Where the home's own log ends before the last day or
+    on it, that day is done in the home itself, as the daily job does it, after the others.
+    """
+    from experiments.backfill import in_order
+    from sql.runs import recorded_run
+
+    extractor, last = loaded(work.extractor), days[-1]
+    job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates,
+              engine=engine or Loop())  # fmt: skip
+    state = day_state(database, work.source, work.holdout_days, extractor.feature_version)
+    todo = [day for day in days if not database.is_done("day", str(day), state)]
+    newest = database.read("SELECT MAX(date) AS date FROM requests")["date"][0].as_py()
+    at_the_end = newest is None or last >= newest
+    if todo:
+        visuals_step(job, work.source, extractor, ingest_first=at_the_end)
+    past = [day for day in todo if day != last or not at_the_end]
+    done: dict[dt.date, dict[str, Any]] = {}
+
+    def publish(day: dt.date, made: Callable[[], dict[str, Any]]) -> None:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", day, code_version(), work.run_ids[day]) as summary:
+            summary |= publish_day(replace(job, day=day), made(), extractor)
+            database.mark_done("day", str(day), state, 0)
+            done[day] = summary
+
+    in_order(past, partial(make_day, work), publish, min(jobs, max(len(past), 1)))
+    if todo and todo[-1] not in past:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", last, code_version(), work.run_ids[last]) as summary:
+            summary |= run_day(job, work.source, lambda: extractor)
+            done[last] = summary
+    progress("days", len(todo), max(len(todo), 1))
+    return done
+
+
+@logged_step
+def visuals_step(
+    job: Job, source: Path, extractor: "VisualExtractor", ingest_first: bool
+) -> dict[str, Any]:
+    """The visuals of all pins, in the home, where every day to be made finds them."""
+    from features.daily import refresh_visuals
+
+    if ingest_first:
+        ingest_step(job, source)
+    visuals = refresh_visuals(
+        job.database, source, job.home, extractor, job.day, job.progress, job.engine
+    )
+    return {"visuals": asdict(visuals)}
+
+
+def make_day(work: Backfill, day: dt.date) -> dict[str, Any]:
+    """All of a day but for its gates, in a home of its own and mostly a process of its own."""
+    from experiments.backfill import new_home
+    from sql.database import open_database
+
+    extractor = loaded(work.extractor)
+    with logged(work.home, "daily", work.run_ids[day], work.url):
+        database, folder = new_home(open_database(work.url), work.home, day)
+        job = Job(
+            database, folder, day, work.holdout_days, lambda *_: None,
+            feature_version=extractor.feature_version,
+        )  # fmt: skip
+        return {
+            **ingest_step(job, work.source),
+            **features_step(job, work.source, extractor, beside=True),
+            **rank_step(job),
+            **experiment_step(job),
+            **report_step(job, work.source),
+        }
+
+
+def publish_day(job: Job, made: dict[str, Any], extractor: "VisualExtractor") -> dict[str, Any]:
+    """Runs the gates of a day that was made in a home of its own, and takes it over."""
+    from experiments.backfill import home_of, take_over, with_history
+    from sql.tables import quality_gates
+
+    own, folder = home_of(job.home, job.day)
+    judged = replace(job, database=own, feature_version=extractor.feature_version)
+    with_history(job.database, own, job.day)
+    try:
+        gates = {
+            "input_gates": input_gates_step(judged, extractor),
+            "ranking_gates": ranking_gates_step(replace(judged, home=folder)),
+        }
+    finally:
+        found = own.read("SELECT * FROM quality_gates WHERE date = :date", date=job.day)
+        job.database.replace(quality_gates, found, date=job.day)
+    take_over(own, folder, job.database, job.home, job.day)
+    report = job.home / "reports" / str(job.day) / "report.html"
+    return made | gates | {"report": str(report)}
+
+
 # --- the command line ------------------------------------------------------------------------
 
 
@@ -275,17 +435,17 @@ def daily(
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
     engine: EngineOption = "local", workers: Workers = None,
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
+    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
     by = named_engine(engine, workers)
     with started("daily", date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
-        summary |= run_day(
-            job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
-        )
+        check_version(extractor, feature_version)
+        summary |= run_day(job, source, extractor)
 
 
 @app.command()
@@ -296,30 +456,36 @@ def backfill(
     home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    engine: EngineOption = "local", workers: Workers = None, skip_gates: SkipGates = None,
+    engine: EngineOption = "local", workers: Workers = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Days that are made at once.")] = 1,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None,
 ) -> None:  # fmt: skip
-    """The daily job for each of several days, in order; goes on after the last day that is done.
+    """The daily job for each of several past days; goes on with those that are not done.
 
-    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
+    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15 --jobs 8
     """
-    from functools import cache
+    from experiments.backfill import days_between
+    from experiments.gates import known_names
+    from sql.lock import locked
+    from sql.runs import new_run_id
 
-    from experiments.backfill import backfill as each_day
-
-    by, database = named_engine(engine, workers), opened(home, db)
-    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
-
-    def is_done(day: dt.date) -> bool:
-        version = extractor().feature_version
-        return database.is_done("day", str(day), day_state(database, source, holdout_days, version))
-
-    def run(day: dt.date) -> None:
-        at = dt.datetime.combine(day, dt.time())
-        with started("daily", at, home, db, holdout_days, False, skip_gates, by) as (job, summary):
-            summary |= run_day(job, source, extractor)
-
-    done = each_day(first.date(), last.date(), is_done, run)
-    print(f"{len(done)} days done now, to {last.date()}; the others were done before.")
+    days = days_between(first.date(), last.date())
+    extractor = Extractor(detector, embedder, pooling, projection)
+    check_version(partial(loaded, extractor), feature_version)
+    by = named_engine(engine, workers or (jobs if engine == "local" else None))
+    run_ids = {day: new_run_id() for day in days}
+    skip = known_names(skip_gates or ())
+    with logged(home, "backfill", new_run_id(), db), locked(home, db, "backfill") as database:
+        clear_leftovers(home)
+        database.upgrade()
+        work = Backfill(source, home, database.url, holdout_days, extractor, run_ids, skip)
+        with bars() as progress:
+            done = backfill_days(database, work, days, jobs, progress, by)
+        clear_leftovers(home)
+    for day, summary in done.items():
+        print(f"{day}  {summary['decision']}: {summary['verdict']}")
+    print(f"{len(done)} of {len(days)} days done now; the others were done before.")
+    print('Next: related-pins sql query "SELECT date, arm, lift FROM experiment_lift"')
 
 
 @app.command()
@@ -340,12 +506,13 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    beside: Annotated[bool, typer.Option("--beside", help=_BESIDE_HELP)] = False,
     engine: EngineOption = "local", workers: Workers = None,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
-    Example: related-pins features --date 2026-11-15
+    Example: related-pins features --date 2026-11-15 --detector new.pt --beside
     """
     if context.invoked_subcommand:
         return
@@ -354,26 +521,27 @@ def features(
     by, command = named_engine(engine, workers), "features"
     with started(command, date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
-        summary |= features_step(job, last_source(job.database, source), extractor)
+        summary |= features_step(job, last_source(job.database, source), extractor, beside)
 
 
 @app.command()
 def rank(
     date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ByVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Train each arm on the days before the held-out window, and rank all candidates.
 
     Example: related-pins rank --date 2026-11-15
     """
     with started("rank", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
-        summary |= rank_step(job)
+        summary |= rank_step(replace(job, feature_version=feature_version))
 
 
 @experiment_app.callback()
 def experiment(
     context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
-    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False,
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    feature_version: ByVersion = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Compare the arms' engagement with whole_image on the held-out days.
 
@@ -384,7 +552,7 @@ def experiment(
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("experiment", date, home, db, holdout_days, as_json) as (job, summary):
-        summary |= experiment_step(job)
+        summary |= experiment_step(replace(job, feature_version=feature_version))
 
 
 @app.command()
@@ -453,6 +621,7 @@ def crops_label(
 app.command()(detect)
 app.command()(forget)
 app.command()(search)
+app.command()(serve)
 app.command()(status)
 
 
@@ -479,7 +648,7 @@ def started(
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
             by = engine or Loop()
-            yield Job(database, home, day, holdout_days, progress, skip, by), summary
+            yield Job(database, home, day, holdout_days, progress, skip, engine=by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
@@ -487,6 +656,15 @@ def started(
     from experiments.summary import summary_text
 
     print(masked(summary_text(database, command, day, home, summary), db))
+
+
+def check_version(extractor: Callable[[], "VisualExtractor"], wanted: str | None) -> None:
+    """Raises ValueError where another feature version is wanted than the extractor's."""
+    if wanted is not None and (made := extractor().feature_version) != wanted:
+        raise ValueError(
+            f"These options make the feature version {made}, not {wanted}; give those of {wanted}, "
+            "or leave out --feature-version to change over."
+        )
 
 
 def code_version() -> str:

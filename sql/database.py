@@ -113,7 +113,8 @@ class Database:
         with self._cursor(write=True) as cursor:
             for change in changes:
                 cursor.execute(self._render(sa.delete(change.table).where(change.all_gone), {}))
-                cursor.adbc_ingest(change.table.name, change.rows("sqlite"), mode="append")
+                if change.files:
+                    cursor.adbc_ingest(change.table.name, change.rows("sqlite"), mode="append")
             for statement in statements:
                 cursor.execute(self._render(statement, {}))
 

@@ -1,60 +1,65 @@
+"""Days made in several processes and published in order."""
+
 import datetime as dt
+import os
+import time
+from collections.abc import Callable
 
 import pytest
 
-from experiments.backfill import backfill
-from experiments.gates import GateFailed
+from experiments.backfill import days_between, in_order
 
 DAYS = [dt.date(2026, 10, 30) + dt.timedelta(days=n) for n in range(5)]
 
 
-class Job:
-    """Days that are done, in order; one may fail."""
-
-    def __init__(self, done: list[dt.date], fails: dt.date | None = None,
-                 error: Exception | None = None) -> None:  # fmt: skip
-        self.done, self.fails, self.error = list(done), fails, error
-        self.ran: list[dt.date] = []
-
-    def run(self, day: dt.date) -> None:
-        if day == self.fails and self.error:
-            raise self.error
-        self.ran.append(day)
-        self.done.append(day)
-
-    def backfill(self) -> list[dt.date]:
-        return backfill(DAYS[0], DAYS[-1], self.done.__contains__, self.run)
+def number(day: dt.date) -> tuple[int, int]:
+    """(day of the month, process), the first day later than the others."""
+    time.sleep(0.3 * (day == DAYS[0]))
+    return day.day, os.getpid()
 
 
-def test_days_run_in_order_over_the_end_of_a_month() -> None:
-    job = Job([])
-    assert job.backfill() == job.ran == DAYS
+def fails_on_the_third(day: dt.date) -> tuple[int, int]:
+    if day == DAYS[2]:
+        raise ValueError(f"no pins on {day}.")
+    return number(day)
 
 
-def test_what_is_done_is_not_done_again() -> None:
-    job = Job(DAYS[:3])
-    assert job.backfill() == DAYS[3:]
-    assert job.backfill() == []
+def published(make: Callable[[dt.date], tuple[int, int]], jobs: int) -> list[tuple[int, int]]:
+    seen: list[tuple[int, int]] = []
+    in_order(DAYS, make, lambda _, made: seen.append(made()), jobs)
+    return seen
 
 
-def test_days_after_a_gap_run_again_so_that_the_last_day_is_last() -> None:
-    assert Job([DAYS[0], DAYS[3], DAYS[4]]).backfill() == DAYS[1:]
+def test_days_are_published_in_order_though_made_at_once() -> None:
+    seen = published(number, jobs=2)
+    assert [day for day, _ in seen] == [day.day for day in DAYS]
+    processes = {process for _, process in seen}
+    assert len(processes) == 2
+    assert os.getpid() not in processes
 
 
-def test_a_failing_day_stops_it_by_name_and_it_goes_on_there() -> None:
-    job = Job([], DAYS[2], ValueError("no pins."))
-    with pytest.raises(ValueError, match="stopped at 2026-11-01: no pins"):
-        job.backfill()
-    assert job.ran == DAYS[:2]
-    job.error = None
-    assert job.backfill() == DAYS[2:]
+def test_what_fails_ends_it_after_the_days_before() -> None:
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="no pins on 2026-11-01"):
+        in_order(DAYS, fails_on_the_third, lambda _, made: seen.append(made()[0]), 2)
+    assert seen == [30, 31]
 
 
-def test_a_failed_gate_stays_one() -> None:
-    with pytest.raises(GateFailed):
-        Job([], DAYS[0], GateFailed("for 2026-10-30")).backfill()
+def test_an_error_in_publishing_waits_for_nobody() -> None:
+    def refuse(day: dt.date, _: object) -> None:
+        raise ValueError(f"{day} is refused.")
+
+    begun = time.monotonic()
+    with pytest.raises(ValueError, match="2026-10-30 is refused"):
+        in_order(DAYS, sleep_long, refuse, 2)
+    assert time.monotonic() - begun < 60
 
 
-def test_days_the_wrong_way_round_are_an_error() -> None:
+def sleep_long(_: dt.date) -> None:
+    time.sleep(120)
+
+
+def test_days_over_the_end_of_a_month() -> None:
+    assert days_between(DAYS[0], DAYS[-1]) == DAYS
     with pytest.raises(ValueError, match="is after the last"):
-        backfill(DAYS[1], DAYS[0], lambda _: False, lambda _: None)
+        days_between(DAYS[1], DAYS[0])
