@@ -1,6 +1,7 @@
 """Backfill end to end: days made in several processes are the days that run one by one give."""
 
 import datetime as dt
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 import experiments.arms
+import related_pins
 from backfill import Backfill, backfill_days, make_day, publish_day
 from daily import Job, run_day
 from experiments.gates import GateFailed
@@ -120,6 +122,19 @@ def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once:
     reports = {path.relative_to(at_once).as_posix() for path in at_once.rglob("report.*")}
     assert reports == {f"reports/{day}/report.{kind}" for day in DAYS for kind in ("html", "png")}
     assert not (at_once / BACKFILL).exists() or not list((at_once / BACKFILL).iterdir())
+
+
+def test_the_command_says_what_was_done_before(
+    source: Path, at_once: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["backfill", "--source", source, "--home", at_once, "--from", DAYS[0], "--to", DAYS[2]]
+    monkeypatch.setattr(sys, "argv", ["related-pins", *map(str, words)])
+    monkeypatch.setattr(related_pins, "visual_extractor", lambda *_: quick_extractor())
+    with pytest.raises(SystemExit) as ended:
+        related_pins.main()
+    related_pins.loaded.cache_clear()
+    assert not ended.value.code, capsys.readouterr().err
+    assert "0 of 3 days done now; the others were done before.\n" in capsys.readouterr().out
 
 
 def test_a_day_is_published_only_when_its_gates_pass(source: Path, at_once: Path) -> None:
