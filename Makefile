@@ -28,8 +28,8 @@ audit: .venv/dev  ## known vulnerabilities of the pinned packages; asks pypi.org
 		--progress-spinner off || { echo "Not clean, or not audited: a vulnerability is named above," \
 		"or the service of pypi.org cannot be reached from here." >&2; exit 1; }
 
-kill: .venv/dev  ## the daily job killed at 50 random moments, and what is left compared
-	$(BIN)/python -m tests.kill_harness --kills 50
+kill: .venv/dev  ## the daily job killed 5 times in each of its steps, and what is left compared
+	$(BIN)/python -m tests.kill_harness --each 5
 
 bench: .venv/dev  ## speed, as ratios against what one would otherwise write
 	for bench in benchmarks/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from features.contents import forget_contents
+from features.pair_store import STEP
 from features.remote import RemoteImages
 from features.search.build import erase_pin
 from sql.database import Database
@@ -22,11 +23,11 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
 
     Of a pin: the vectors of every image content that no other pin has, in the shards of every
     version, among the looks and in every search index; all that was kept in mind of contents
-    (features/contents.py); its remote image that was kept; its pictures; and every report, since
-    reports show photos without naming them. Of a user: the pictures and reports that name it. Of
-    both: the lines of logs that name them. To be called while the pin's rows are still there: they
-    say which contents others hold. Files are rewritten aside and renamed, so that a killed call is
-    simply made again.
+    (features/contents.py); its remote image that was kept; pair shards of jobs that were killed;
+    its pictures; and every report, since reports show photos without naming them. Of a user: the
+    pictures and reports that name it. Of both: the lines of logs that name them. To be called while
+    the pin's rows are still there: they say which contents others hold. Files are rewritten aside
+    and renamed, so that a killed call is simply made again.
     """
     changed = []
     if kind == "pin":
@@ -42,12 +43,23 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
                 changed.append(looks)
         changed += erase_pin(home, id, kept)
         changed += [*_erase_remote(database, home, id), *forget_contents(home)]
+        changed += _erase_pair_shards(database, home)
     changed += [log for log in _files(home / "logs") if _without_lines(log, id)]
     pictures = [p for p in _files(home / "pictures") if mentions(p.name, id)]
     reports = [p for p in _files(home / "reports") if kind == "pin" or mentions(_text(p), id)]
     for path in (*pictures, *reports):
         path.unlink()
     return [*changed, *pictures, *reports]
+
+
+def _erase_pair_shards(database: Database, home: Path) -> list[Path]:
+    """All of them: they are of a job that was killed, and name pins."""
+    with database.engine.begin() as connection:
+        connection.execute(sa.delete(manifest).where(manifest.c.step == STEP))
+    shards = list(_files(home / "pairs"))
+    for path in shards:
+        path.unlink()
+    return shards
 
 
 def _erase_remote(database: Database, home: Path, pin: str) -> list[Path]:

@@ -16,14 +16,12 @@ import sqlalchemy as sa
 from features.interest import usual_interest
 from features.pair_shards import KEYS, MadePairs, PairWork
 from sql.database import Change, Database, fingerprint
-from sql.manifest import recording
+from sql.manifest import record, recording
 from sql.tables import (
-    candidates,
     manifest,
     object_interest,
     pair_features,
     pair_interest,
-    pin_visuals,
 )
 
 SCHEMA = 3  # to be raised when the pair features of the same visuals change
@@ -36,12 +34,47 @@ FROM (SELECT DISTINCT pin_id FROM object_interest WHERE feature_version = :versi
 JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
 LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = :day
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
+ORDER BY o.pin_id, o.object_no
 """
-_QUERY, _CANDIDATE = pin_visuals.alias("q"), pin_visuals.alias("k")
-_CONTENTS = [sa.func.substr(side.c.content_hash, 1, 16, type_=sa.Text())
-             for side in (_QUERY, _CANDIDATE)]  # fmt: skip
-_INPUTS = (sa.literal(f"{SCHEMA} ") + _CONTENTS[0] + " " + _CONTENTS[1]).label("inputs")
-_CHANGED = pair_features.c.inputs.is_(None) | (pair_features.c.inputs != _INPUTS.element)
+_INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
+# Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
+# little of the tables to keep from pairing all pins with all
+# (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans Using CROSS JOIN").
+_PAIRS = """
+FROM candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k {rows}
+WHERE q.feature_version = :version AND q.pin_id = c.query_pin_id
+    AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
+"""
+_WITH_ROWS = _PAIRS.format(
+    rows="""
+LEFT JOIN pair_features AS f ON f.feature_version = :version
+    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
+)
+_PAIRS = _PAIRS.format(rows="")
+_WANTED = f"SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, q.n_objects {_PAIRS}"
+_CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
+_UNCHANGED = f"f.inputs = {_INPUTS}"
+_N_CHANGED = f"SELECT COUNT(*) AS n {_WITH_ROWS} AND {_CHANGED}"
+_PAGE = f"""
+SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
+    q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
+    {_INPUTS} AS inputs
+{_WITH_ROWS} AND {{which}} AND {{rest}}
+ORDER BY c.query_pin_id, c.candidate_pin_id LIMIT :most
+"""
+_FEATURES_GONE = f"""
+pair_features.feature_version = :version AND NOT EXISTS (
+    SELECT 1 {_PAIRS} AND c.query_pin_id = pair_features.query_pin_id
+        AND c.candidate_pin_id = pair_features.candidate_pin_id
+        AND {_INPUTS} = pair_features.inputs
+)
+"""
+_INTEREST_GONE = f"""
+pair_interest.feature_version = :version AND pair_interest.date IN :days
+AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
+    SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_FEATURES_GONE}
+)
+"""
 
 
 @dataclass(frozen=True)
@@ -93,10 +126,8 @@ class PairStore:
 
     def wanted(self) -> Wanted:
         """What should be there."""
-        self.database.analyze(candidates, pin_visuals, pair_features)
-        columns = (*(candidates.c[key] for key in KEYS), _INPUTS, _QUERY.c.n_objects)
         n_pairs, n_with_objects, total = 0, 0, 0
-        for batch in self.database.batches(sa.select(*columns).select_from(self._pairs)):
+        for batch in self.database.batches(_WANTED, version=self.feature_version):
             rows = batch.to_pandas()
             n_pairs += len(rows)
             n_with_objects += int((rows.pop("n_objects") > 0).sum())
@@ -114,8 +145,8 @@ class PairStore:
         ]  # fmt: skip
         n_changed = 0
         if moved := before != wanted.inputs:
-            count = sa.select(sa.func.count().label("n")).select_from(self._pairs_and_rows)
-            n_changed = int(self.database.read(count.where(_CHANGED))["n"][0].as_py())
+            rows = self.database.read(_N_CHANGED, version=self.feature_version)
+            n_changed = int(rows["n"][0].as_py())
         return Todo(moved, states, stale, n_changed, wanted.n_pairs - n_changed)
 
     def works(self, todo: Todo) -> Iterator[PairWork]:
@@ -132,7 +163,8 @@ class PairStore:
         states = {str(day): todo.states[day] for day in usual}
         for pairs in self._pages(changed):
             hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
-            name = fingerprint(SCHEMA, changed, states, len(pairs), int(hashes.sum()))
+            parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
+            name = fingerprint(SCHEMA, *parts)
             interest = self._interest(pairs, list(usual))
             yield PairWork(self.home, self.feature_version, name, pairs, changed, usual, interest)
 
@@ -144,11 +176,11 @@ class PairStore:
         )
 
     def mark(self, made: MadePairs) -> None:
-        """Records the shards that were made."""
-        for table, path in made.paths.items():
-            self.database.mark_done(
-                STEP, path, made.name, made.rows[table], path, self.feature_version
-            )
+        """Records the shards that were made, all at once."""
+        with self.database.engine.begin() as connection:
+            for table, path in made.paths.items():
+                record(connection, step=STEP, piece=path, fingerprint=made.name, path=path,
+                       n_rows=made.rows[table], feature_version=self.feature_version)  # fmt: skip
 
     def publish(self, wanted: Wanted, todo: Todo, paths: Sequence[str]) -> PairSummary:
         """Puts the rows of the shards at these paths into the tables, and what was made into the
@@ -187,26 +219,22 @@ class PairStore:
         whole = [(version, day) for day in todo.stale]
         if not todo.moved:
             return [Change(pair_interest, files["pair_interest"], whole)]
-        wanted = sa.select(sa.literal(1)).select_from(self._pairs).where(
-            *(candidates.c[key] == pair_features.c[key] for key in KEYS),
-            pair_features.c.inputs == _INPUTS.element,
-        )  # fmt: skip
-        gone = sa.and_(pair_features.c.feature_version == version, ~wanted.exists())
-        pairs_gone = sa.select(*(pair_features.c[key] for key in KEYS)).where(gone)
-        interest_gone = sa.and_(
-            pair_interest.c.feature_version == version,
-            pair_interest.c.date.in_([day for day in todo.states if day not in todo.stale]),
-            sa.tuple_(*(pair_interest.c[key] for key in KEYS)).in_(pairs_gone),
+        kept_days = [day for day in todo.states if day not in todo.stale]
+        interest_gone = sa.text(_INTEREST_GONE).bindparams(
+            sa.bindparam("days", kept_days, expanding=True), version=version
         )
+        features_gone = sa.text(_FEATURES_GONE).bindparams(version=version)
         return [Change(pair_interest, files["pair_interest"], whole, interest_gone),
-                Change(pair_features, files["pair_features"], gone=gone)]  # fmt: skip
+                Change(pair_features, files["pair_features"], gone=features_gone)]  # fmt: skip
 
     def clear(self) -> None:
         """Deletes the shards that are not recorded: of a killed process, or published."""
-        kept = set(self._recorded())
-        for path in (self.home / "pairs" / self.feature_version).glob("*.parquet"):
+        kept, folder = set(self._recorded()), self.home / "pairs" / self.feature_version
+        for path in folder.glob("*.parquet"):
             if path.relative_to(self.home).as_posix() not in kept:
                 path.unlink()
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
 
     def forget_shards(self) -> None:
         """Deletes all shards: what they were made for is there, or no longer wanted."""
@@ -215,42 +243,19 @@ class PairStore:
                 connection.execute(self._shards_forgotten)
         self.clear()
 
-    @property
-    def _pairs(self) -> sa.FromClause:
-        """Candidate pairs whose pins have visuals."""
-        joined: sa.FromClause = candidates
-        for key, visuals in zip(KEYS, (_QUERY, _CANDIDATE), strict=True):
-            mine = visuals.c.feature_version == self.feature_version
-            joined = joined.join(visuals, mine & (visuals.c.pin_id == candidates.c[key]))
-        return joined
-
-    @property
-    def _pairs_and_rows(self) -> sa.FromClause:
-        """Each with its row of pair_features, where there is one."""
-        same = (pair_features.c[key] == candidates.c[key] for key in KEYS)
-        mine = pair_features.c.feature_version == self.feature_version
-        return self._pairs.outerjoin(pair_features, sa.and_(mine, *same))
-
     def _pages(self, changed: bool) -> Iterator[pa.Table]:
         """The changed pairs, or the others, in order, `PAIRS_AT_A_TIME` at a time."""
-        keys = [candidates.c[key] for key in KEYS]
-        places = [
-            visuals.c[column].label(f"{side}_{name}")
-            for side, visuals in (("query", _QUERY), ("candidate", _CANDIDATE))
-            for column, name in (("content_hash", "content"), ("shard", "shard"))
-        ]
-        query = (
-            sa.select(*keys, *places, _INPUTS)
-            .select_from(self._pairs_and_rows)
-            .where(_CHANGED if changed else ~_CHANGED)
-            .order_by(*keys)
-            .limit(PAIRS_AT_A_TIME)
-        )
-        page = query
-        while len(pairs := self.database.read(page)):
+        which, rest, last = _CHANGED if changed else _UNCHANGED, "1 = 1", dict[str, str]()
+        while True:
+            pairs = self.database.read(
+                _PAGE.format(which=which, rest=rest),
+                version=self.feature_version, most=PAIRS_AT_A_TIME, **last,
+            )  # fmt: skip
+            if not len(pairs):
+                return
             yield pairs
-            last = [pairs[key][-1].as_py() for key in KEYS]
-            page = query.where(sa.tuple_(*keys) > sa.tuple_(*last))
+            last = {key: pairs[key][-1].as_py() for key in KEYS}
+            rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""

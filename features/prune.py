@@ -1,13 +1,15 @@
 """Pruning: feature versions that nobody reads any more, their rows, shards and search indexes."""
 
+import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
+from features.pair_store import STEP
 from features.search.build import drop_index
-from sql.database import Database
+from sql.database import Change, Database
 from sql.tables import (
     manifest,
     object_interest,
@@ -18,7 +20,8 @@ from sql.tables import (
 )
 
 TABLES = (pin_visuals, pin_objects, object_interest, pair_features, pair_interest, manifest)
-MADE = ("visuals", "object_interest", "pair_features", "pair_interest")
+MADE = ("visuals", "object_interest", "pair_features", "pair_interest", STEP)
+SHARDS = ("visuals", "pairs")
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,29 @@ def prunable(
 
 
 def prune(database: Database, found: Prunable) -> None:
-    """Drops a feature version; killed and called again, it goes on. Files go last, so that no row
-    ever points to a shard that is gone."""
-    with database.engine.begin() as connection:
-        for table in TABLES:
-            connection.execute(sa.delete(table).where(_of(table, found.feature_version)))
+    """Drops a feature version, on PostgreSQL with its partitions; killed and called again, it goes
+    on. Files go last, so that no row ever points to a shard that is gone."""
+    version = found.feature_version
+    days = [(version, day) for day in _days(database, version)]
+    changes = [Change(pair_interest, [], days), Change(pair_features, [], [(version,)])]
+    others = (table for table in TABLES if table not in (pair_interest, pair_features))
+    database.publish(changes, [sa.delete(table).where(_of(table, version)) for table in others])
     drop_index(found.index)
     for path in found.shards:
         path.unlink(missing_ok=True)
         if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def _days(database: Database, version: str) -> list[dt.date]:
+    """The days of a version's pair interest: those with rows, and those that were made."""
+    query = sa.select(pair_interest.c.date).where(pair_interest.c.feature_version == version)
+    made = sa.select(manifest.c.piece).where(
+        manifest.c.step == "pair_interest", manifest.c.feature_version == version
+    )
+    pieces = database.read(made)["piece"].to_pylist()
+    days = {dt.date.fromisoformat(piece.rpartition("/")[2]) for piece in pieces}
+    return sorted(days | set(database.read(query.distinct())["date"].to_pylist()))
 
 
 def _versions(database: Database, home: Path) -> set[str]:
@@ -75,7 +91,7 @@ def _versions(database: Database, home: Path) -> set[str]:
         where = table.c.step.in_(MADE) if table is manifest else column.is_not(None)
         rows = database.read(sa.select(column).where(where).distinct())
         versions |= set(rows["feature_version"].to_pylist())
-    folders = (path for part in ("visuals", "index") for path in (home / part).glob("*"))
+    folders = (path for part in (*SHARDS, "index") for path in (home / part).glob("*"))
     return versions | {path.name for path in folders if path.is_dir()}
 
 
@@ -96,7 +112,8 @@ def _prunable(database: Database, home: Path, version: str) -> Prunable:
         )
         for table in TABLES
     }
-    shards = tuple(sorted(p for p in (home / "visuals" / version).glob("*") if p.is_file()))
+    made = (path for part in SHARDS for path in (home / part / version).glob("*"))
+    shards = tuple(sorted(path for path in made if path.is_file()))
     index = home / "index" / version
     files = (*shards, *(path for path in index.rglob("*") if path.is_file()))
     return Prunable(version, rows, shards, index, sum(path.stat().st_size for path in files))

@@ -23,15 +23,18 @@ class Change:
     table: sa.Table
     files: Sequence[Path]
     whole: Collection[Key] = ()
-    gone: sa.ColumnElement[bool] | None = None
+    gone: sa.ColumnElement[bool] | sa.TextClause | None = None
 
     @property
     def all_gone(self) -> sa.ColumnElement[bool]:
         """Whether a row goes, by either."""
-        columns = [self.table.c[name] for name in PARTITIONED[self.table.name]]
+        *first, last = (self.table.c[name] for name in PARTITIONED[self.table.name])
+        values: dict[Key, list[object]] = {}
+        for key in self.whole:
+            values.setdefault(key[:-1], []).append(key[-1])
         whole = (
-            sa.and_(*(c == value for c, value in zip(columns, key, strict=True)))
-            for key in self.whole
+            sa.and_(*(c == value for c, value in zip(first, key, strict=True)), last.in_(lasts))
+            for key, lasts in values.items()
         )
         return sa.or_(sa.false() if self.gone is None else self.gone, *whole)
 

@@ -113,21 +113,10 @@ class Database:
         with self._cursor(write=True) as cursor:
             for change in changes:
                 cursor.execute(self._render(sa.delete(change.table).where(change.all_gone), {}))
-                cursor.adbc_ingest(change.table.name, change.rows("sqlite"), mode="append")
+                if change.files:
+                    cursor.adbc_ingest(change.table.name, change.rows("sqlite"), mode="append")
             for statement in statements:
                 cursor.execute(self._render(statement, {}))
-
-    def analyze(self, *tables: sa.Table) -> None:
-        """Look at a sample of the tables, so that queries of them are planned by what is in them.
-
-        Without it SQLite, and PostgreSQL soon after a table was filled, may take a table of
-        millions for one of a few rows and join it by going through it again and again.
-        """
-        with self.engine.begin() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
-            for table in tables:
-                connection.exec_driver_sql(f"ANALYZE {table.name}")
 
     def is_done(self, step: str, piece: str, fingerprint: str) -> bool:
         """Whether the piece was finished from inputs with this fingerprint."""

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from sql.database import Database
 from sql.forgotten import COLUMNS
+from sql.partitions import drop_aside
 from sql.tables import METADATA, quarantine, runs
 
 LOGS = ("impressions", "engagements")  # their keys begin with the request
@@ -49,10 +50,13 @@ def erase_rows(database: Database, kind: str, id: str) -> dict[str, int]:
 
 
 def reclaim(database: Database) -> None:
-    """Overwrites the space of deleted rows; the database is rewritten once.
+    """Overwrites the space of deleted rows; the database is rewritten once. On PostgreSQL, what
+    killed processes left aside goes too.
 
     Raises ValueError where a reader keeps SQLite's log from being emptied.
     """
+    if not database.is_sqlite:
+        drop_aside(database.engine)
     with database.engine.connect() as connection:
         connection = connection.execution_options(isolation_level="AUTOCOMMIT")
         connection.exec_driver_sql("VACUUM" if database.is_sqlite else "VACUUM ANALYZE")

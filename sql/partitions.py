@@ -11,7 +11,7 @@ Partitions are in a schema of their own, so that the tables remain what people s
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -128,12 +128,13 @@ def make_room(engine: sa.Engine, table: str, keys: Collection[Key]) -> None:
 def aside(engine: sa.Engine, table: str, keys: Sequence[Key]) -> Iterator[dict[Key, str]]:
     """Empty tables in `SCHEMA`, by key, to be filled and published before leaving.
 
-    What was not published is dropped. Meanwhile nobody else changes the table's partitions.
+    What was not published is dropped, also what a killed process left. Meanwhile nobody else
+    changes the table's partitions.
     """
     names = {key: _aside(partition_name(table, key)) for key in keys}
     with _alone(engine, table):
         with engine.begin() as connection:
-            _drop(connection, names.values())
+            _drop(connection, left_aside(connection, table))
             for key, name in names.items():
                 _create(connection, table, key, name)
         try:
@@ -252,6 +253,22 @@ def _attach(connection: sa.Connection, table: str, key: Key, name: str) -> None:
 def _drop(connection: sa.Connection, names: Collection[str]) -> None:
     for name in names:
         execute(connection, "DROP TABLE IF EXISTS {part}", part=_part(name))
+
+
+def left_aside(connection: sa.Connection, table: str = "") -> list[str]:
+    """The tables aside of a table, or of all, that are there."""
+    query = sa.text(
+        "SELECT c.relname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = :schema AND c.relkind = 'r' AND NOT c.relispartition"
+    )
+    names: Iterable[str] = connection.execute(query, {"schema": SCHEMA}).scalars()
+    return [name for name in names if name.startswith(table)]
+
+
+def drop_aside(engine: sa.Engine) -> None:
+    """Drops what killed processes left aside; to be called while nobody else writes."""
+    with engine.begin() as connection:
+        _drop(connection, left_aside(connection))
 
 
 def _attached(connection: sa.Connection, table: str) -> set[str]:

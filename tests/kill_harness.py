@@ -1,34 +1,43 @@
 """Kills the daily job at random moments until it is done, and compares what is left.
 
-    python -m tests.kill_harness --kills 50
+    python -m tests.kill_harness --each 50
 
 A small simulated sample goes through the job once undisturbed: the reference. Then homes are filled
 by jobs that are killed with SIGKILL, one after the other, each at a random moment of a step, until
-a last one is let through. What was finished before a kill must still be there, untouched, after
-what follows; at the end all tables and files must be those of the reference. Detector and embedder
-are replaced by `tests.quick_visuals`, shards are small, arms are four; everything else is what runs
-every day.
+a last one is let through; and so on until each step was killed in so often. What was finished
+before a kill must still be there, untouched, after what follows; at the end all tables and files
+must be those of the reference. Detector and embedder are replaced by `tests.quick_visuals`, shards
+are small, arms are four; everything else is what runs every day.
+
+With `--stop-server` the database is one on a PostgreSQL server of the harness's own, and it is the
+server that is stopped (immediately, as when its machine goes down) and started again; the job must
+then end by itself, with a sentence that says so.
 """
 
 import argparse
 import multiprocessing as mp
+import shutil
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 
 from experiments.world.sample import write_sample
+from features.pair_shards import PairWork
+from features.pair_store import STEP
 from sql.database import Database, open_database
 from tests.home_state import State, differences, state
+from tests.postgres import Server, new_server
 
 DATE = "2026-11-15"
 STEPS = {
@@ -36,12 +45,15 @@ STEPS = {
     "ingest": "related_pins.ingest_step",
     "visuals": "features.daily.refresh_visuals",
     "true visuals": "features.daily.refresh_true_visuals",
-    "pairs": "features.daily.refresh_pairs",
+    "interest": "features.daily.refresh_interest",
+    "pair shards": "features.daily.write_pairs",
+    "pairs published": "features.pair_store.PairStore.publish",
     "rank": "related_pins.rank_step",
     "experiment": "related_pins.experiment_step",
     "report": "related_pins.report_step",
 }
 END = "end"
+WENT_AWAY = "same command again"
 KEPT = ("whole_image", "targeted", "oracle", "whole_image_aa")
 WORKERS = mp.get_context("forkserver")
 WORKERS.set_forkserver_preload(["tests.kill_harness", "tests.quick_visuals", "related_pins",
@@ -63,6 +75,14 @@ class Place:
         return open_database(self.url)
 
 
+class Told(NamedTuple):
+    """A step that began, when, and the piece of work that it is about where it is one."""
+
+    step: str
+    at: float
+    piece: str = ""
+
+
 @dataclass
 class Outcome:
     """What the kills hit (the kill's step -> kills), and what went wrong, one sentence each."""
@@ -75,6 +95,10 @@ class Outcome:
     @property
     def kills(self) -> int:
         return sum(self.hit.values())
+
+    def lacking(self, each: int) -> list[str]:
+        """Steps that were not killed in so often, each as often as is lacking."""
+        return [step for step in STEPS for _ in range(each - self.hit[step])]
 
 
 def work(place: Place, told: Connection) -> None:
@@ -91,9 +115,9 @@ def work(place: Place, told: Connection) -> None:
         del ARMS[arm]
     features.store.SHARD, features.pair_store.PAIRS_AT_A_TIME = 16, 300
     for step, name in STEPS.items():
-        module_name, function = name.rsplit(".", 1)
-        module = import_module(module_name)
-        setattr(module, function, _telling(told, step, getattr(module, function)))
+        owner_name, function = name.rsplit(".", 1)
+        owner = resolve_name(owner_name)
+        setattr(owner, function, _telling(told, step, getattr(owner, function)))
     related_pins.visual_extractor = lambda *_: quick_extractor()
     place.home.mkdir(parents=True, exist_ok=True)
     output = (place.home.parent / f"{place.home.name}.log").open("a")
@@ -105,49 +129,60 @@ def work(place: Place, told: Connection) -> None:
     except SystemExit as ended:
         if ended.code:
             raise
-    told.send((END, time.monotonic()))
+    told.send(Told(END, time.monotonic()))
 
 
 def _telling(told: Connection, step: str, function: Any) -> Any:
     def tell(*arguments: Any, **named: Any) -> Any:
-        told.send((step, time.monotonic()))
+        work = arguments[0] if isinstance(arguments[0], PairWork) else None
+        piece = f"{work.feature_version}/{work.name}" if work else ""
+        told.send(Told(step, time.monotonic(), piece))
         return function(*arguments, **named)
 
     return tell
 
 
-def run_job(place: Place, step: str | None = None, delay: float = 0) -> list[tuple[str, float]]:
-    """(step, when it began) of each step of a job; the last is END, unless it was killed.
+def run_job(
+    place: Place, step: str | None = None, delay: float = 0, server: Server | None = None
+) -> list[Told]:
+    """Each step of a job as it began; the last is END, unless it was killed.
 
-    The job is killed `delay` seconds after the step began. RuntimeError where it fails by itself.
+    The job is killed `delay` seconds after the step began, or else the server is stopped then, and
+    started again once the job has ended. RuntimeError where it fails by itself.
     """
     hears, told = WORKERS.Pipe(duplex=False)
     job = WORKERS.Process(target=work, args=(place, told))
     job.start()
     told.close()
-    heard, kill_at = list[tuple[str, float]](), None
+    heard, kill_at = list[Told](), None
     try:
         while kill_at is None or hears.poll(max(0.0, kill_at - time.monotonic())):
             heard.append(hears.recv())
-            if kill_at is None and heard[-1][0] == step:
-                kill_at = heard[-1][1] + delay
-        job.kill()
+            if kill_at is None and heard[-1].step == step:
+                kill_at = heard[-1].at + delay
+        job.kill() if server is None else server.stop()
         while True:
             heard.append(hears.recv())
     except EOFError:
         job.join()
-    if job.exitcode not in (0, -9):
-        log = (place.home.parent / f"{place.home.name}.log").read_text().strip()
-        last = log.splitlines()[-1]
-        raise RuntimeError(f"the job failed in {heard[-1][0] if heard else 'the start'}: {last}")
+    if stopped := server is not None and not server.is_running:
+        server.start()
+    if job.exitcode not in (0, -9) and not (stopped and WENT_AWAY in _last_line(place)):
+        where = heard[-1].step if heard else "the start"
+        raise RuntimeError(f"the job failed in {where}: {_last_line(place)}")
     return heard
 
 
-def durations(heard: list[tuple[str, float]]) -> dict[str, float]:
+def _last_line(place: Place) -> str:
+    log = place.home.parent / f"{place.home.name}.log"
+    return log.read_text().strip().splitlines()[-1]
+
+
+def durations(heard: list[Told]) -> dict[str, float]:
     """Seconds of each step of an undisturbed job."""
     seconds: Counter[str] = Counter()
-    for (step, begun), (_, ended) in pairwise(heard):
-        seconds[step] += ended - begun  # type: ignore[assignment]
+    for begun, next_begun in pairwise(heard):
+        seconds[begun.step] += next_begun.at - begun.at  # type: ignore[assignment]
     return dict(seconds)
 
 
@@ -170,15 +205,25 @@ def _stamp(place: Place, row: dict[str, Any]) -> int | None:
 
 
 def lost(before: dict[Any, Any], after: dict[Any, Any]) -> Iterator[str]:
-    """One sentence for each finished piece of work that was made again."""
+    """One sentence for each finished piece of work that was made again; a pair shard goes when it
+    is published."""
     for piece, when in before.items():
-        if after.get(piece) != when:
+        published = piece[0] == STEP and piece not in after
+        if after.get(piece) != when and not published:
             yield f"{' '.join(piece)} was finished, and made again"
+
+
+def made_again(before: dict[Any, Any], heard: list[Told]) -> Iterator[str]:
+    """One sentence for each pair shard that was finished, and made again."""
+    finished = {name for step, path, name in before if step == STEP}
+    for told in heard:
+        if told.piece.rpartition("/")[2] in finished:
+            yield f"the pair shard {told.piece} was finished, and made again"
 
 
 def fill(
     place: Place, targets: list[str], seconds: dict[str, float], reference: State,
-    rng: np.random.Generator, outcome: Outcome,
+    rng: np.random.Generator, outcome: Outcome, server: Server | None = None,
 ) -> None:  # fmt: skip
     """Fills one home by jobs that are killed once in each of the steps, then by one that is not."""
     outcome.homes += 1
@@ -186,13 +231,13 @@ def fill(
     for target in [*targets, None]:
         delay = rng.uniform(0, seconds[target]) if target else 0.0
         try:
-            heard = run_job(place, target, delay)
+            heard = run_job(place, target, delay, server)
         except RuntimeError as error:
             outcome.problems.append((step, str(error)))
             return
         now = finished(place)
-        outcome.problems += [(step, what) for what in lost(done, now)]
-        step, done = heard[-1][0] if heard else "start", now
+        outcome.problems += [(step, what) for what in (*lost(done, now), *made_again(done, heard))]
+        step, done = heard[-1].step if heard else "start", now
         if step == END:
             outcome.finished_early += target is not None
             ended = True
@@ -204,13 +249,12 @@ def fill(
     ]
 
 
-def schedule(kills: int, rng: np.random.Generator) -> Iterator[list[str]]:
-    """Steps to be killed in, by home: each step as often as the others, 1 to 12 kills a home."""
-    deck = [step for step, _ in zip(list(STEPS) * kills, range(kills), strict=False)]
+def schedule(deck: list[str], rng: np.random.Generator) -> Iterator[list[str]]:
+    """The steps in the deck dealt to homes, 1 to 24 to each, in the order in which they come."""
     rng.shuffle(deck)
     order = list(STEPS)
     while deck:
-        size = int(rng.integers(1, 13))
+        size = int(rng.integers(1, 25))
         part, deck = deck[:size], deck[size:]
         yield sorted(part, key=order.index)
 
@@ -226,16 +270,23 @@ def undisturbed(folder: Path, server: str | None = None) -> tuple[State, dict[st
     return state(place.database, place.home), durations(heard)
 
 
-def harness(folder: Path, kills: int, seed: int, server: str | None = None) -> Outcome:
-    """What became of at least that many kills, under `folder`."""
+def harness(
+    folder: Path, each: int, seed: int, url: str | None = None, server: Server | None = None
+) -> Outcome:
+    """What became of at least so many kills in each step, under `folder`; or of so many stops of
+    the server."""
     rng, outcome = np.random.default_rng(seed), Outcome()
-    reference, seconds = undisturbed(folder, server)
-    while outcome.kills < kills:
-        for targets in schedule(kills - outcome.kills, rng):
-            place = place_of(folder, f"home{outcome.homes + 1}", server)
-            fill(place, targets, seconds, reference, rng, outcome)
+    reference, seconds = undisturbed(folder, url)
+    while lacking := outcome.lacking(each):
+        for targets in schedule(lacking, rng):
+            place = place_of(folder, f"home{outcome.homes + 1}", url)
+            n_known = len(outcome.problems)
+            fill(place, targets, seconds, reference, rng, outcome, server)
+            for step, problem in outcome.problems[n_known:]:
+                print(f"after one in {step}: {problem}", flush=True)
+            shutil.rmtree(place.home)
             done = f"{outcome.kills} kills, {len(outcome.problems)} problems"
-            print(f"home {outcome.homes}: {done}", flush=True)
+            print(f"home {outcome.homes}: {done}, {len(outcome.lacking(each))} to go", flush=True)
     return outcome
 
 
@@ -255,21 +306,24 @@ def place_of(folder: Path, name: str, server: str | None) -> Place:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--each", type=int, default=5, help="Kills in every step.")
     parser.add_argument("--seed", type=int, default=20261115)
     parser.add_argument("--server", help="postgresql://USER@HOST/NAME, in place of SQLite")
+    parser.add_argument("--stop-server", action="store_true", help="Stop a server, not the job.")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(
-        prefix="related_pins_kill_", ignore_cleanup_errors=True
-    ) as folder:
-        outcome = harness(Path(folder), options.kills, options.seed, options.server)
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="related_pins_kill_", ignore_cleanup_errors=True)
+        )
+        server = stack.enter_context(new_server()) if options.stop_server else None
+        url = server.url if server else options.server
+        outcome = harness(Path(folder), options.each, options.seed, url, server)
     wrong = Counter(step for step, _ in outcome.problems)
-    print(f"{'step killed in':16} {'kills':>6} {'problems after':>15}")
+    what = "stops" if options.stop_server else "kills"
+    print(f"{'step':16} {what:>6} {'problems after':>15}")
     for step in ("start", *STEPS):
         print(f"{step:16} {outcome.hit[step]:6} {wrong[step]:15}")
-    print(f"{outcome.kills} kills in {outcome.homes} homes, {len(outcome.problems)} problems")
-    for step, problem in outcome.problems:
-        print(f"after a kill in {step}: {problem}")
+    print(f"{outcome.kills} {what} in {outcome.homes} homes, {len(outcome.problems)} problems")
     raise SystemExit(bool(outcome.problems))
 
 

@@ -41,6 +41,10 @@ class Server:
         options = f"-p {self.port} -k {self.folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         self._run("pg_ctl", "-o", options, "-l", f"{self.folder}/log", "-w", "start")
 
+    @property
+    def is_running(self) -> bool:
+        return (self.folder / "data" / "postmaster.pid").exists()
+
     def stop(self) -> None:
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
 

@@ -5,16 +5,24 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import features.daily
+import features.pair_store
 import related_pins
+from features.pair_shards import MadePairs, PairWork
+from sql import partitions
 from sql.database import Database, open_database
+from sql.errors import in_one_line
 from sql.lock import locked
 from sql.status import status
+from tests.features.pair_world import filled
 from tests.postgres import Server, new_server
 from tests.sql.example import FILES
 
@@ -258,6 +266,43 @@ def test_a_database_that_goes_away_in_the_middle(
     assert command(*words)[0] == 0
     assert states(home, database) == ["done", "killed"]
     assert database.read("SELECT COUNT(*) AS n FROM pins").to_pylist() == [{"n": 5}]
+    database.engine.dispose()
+
+
+def test_pairs_go_on_where_they_were_when_the_database_went_away(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, made, exchanged = open_database(server.url), list[str](), list[object]()
+    database.upgrade()
+    world = filled(database, tmp_path)
+    write, exchange = features.daily.write_pairs, partitions._exchange
+
+    def stopped_once(pieces: Sequence[object]) -> None:
+        if len(pieces) == 3:
+            server.stop()
+
+    def writing(work: PairWork) -> MadePairs:
+        made.append(work.name)
+        stopped_once(made)
+        return write(work)
+
+    def exchanging(*arguments: Any) -> None:
+        exchanged.append(arguments)
+        stopped_once(exchanged)
+        exchange(*arguments)
+
+    monkeypatch.setattr(features.pair_store, "PAIRS_AT_A_TIME", 7)
+    monkeypatch.setattr(features.daily, "write_pairs", writing)
+    monkeypatch.setattr(partitions, "_exchange", exchanging)
+    for _ in range(2):
+        with pytest.raises(Exception) as ended:  # noqa: PT011
+            world.refresh()
+        assert "went away in the middle" in in_one_line(ended.value)
+        server.start()
+        database.engine.dispose()
+        assert [len(rows) for rows in world.rows().values()][:2] == [0, 0]
+    assert world.refresh().pairs == len(world.pairs)
+    assert sorted(Counter(made).values()) == [1, 1, 1, 1, 2]  # twice: the one in flight
     database.engine.dispose()
 
 

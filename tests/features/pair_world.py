@@ -28,6 +28,7 @@ class World:
 
     database: Database
     home: Path
+    version: str = VERSION
     pins: dict[str, int] = field(default_factory=dict)
     pairs: set[tuple[str, str]] = field(default_factory=set)
     crops: set[tuple[str, str, int, dt.date]] = field(default_factory=set)
@@ -35,10 +36,10 @@ class World:
     def refresh(self, days: list[dt.date] = DAYS) -> PairSummary:
         """The daily job's pair step on what is in the world."""
         self.write()
-        return refresh_pairs(self.database, self.home, VERSION, days)
+        return refresh_pairs(self.database, self.home, self.version, days)
 
     def write(self) -> None:
-        store = VisualStore(self.database, self.home, VERSION)
+        store = VisualStore(self.database, self.home, self.version)
         visuals = {pin: visual(seed) for pin, seed in self.pins.items()}
         store.put(visuals)
         store.drop(sorted(store._places().keys() - visuals.keys()))
@@ -66,6 +67,14 @@ class World:
         edges = dict(zip(("x1", "y1", "x2", "y2"), box, strict=True))
         return {"crop_id": f"{user} {pin} {number} {day}", "user_id": user, "pin_id": pin,
                 "date": day, **edges}  # fmt: skip
+
+
+def filled(database: Database, home: Path, version: str = VERSION) -> World:
+    """Twelve pins, six of them with five candidates each, cropped on the first two days."""
+    world = World(database, home, version, pins={f"p{n:02d}": n for n in range(12)})
+    world.pairs = {(f"p{q:02d}", f"p{(q + k) % 12:02d}") for q in range(6) for k in range(1, 6)}
+    world.crops = {("u1", "p01", 0, DAYS[0]), ("u2", "p03", 1, DAYS[1])}
+    return world
 
 
 def visual(seed: int) -> PinVisual:

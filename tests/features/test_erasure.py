@@ -4,14 +4,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
+from typer.testing import CliRunner
 
 from features.erasure import erase_files
+from features.pair_store import PairStore
 from features.remote import RemoteImages
 from features.shards import read_shard, write_shard
 from features.store import as_rows
+from related_pins import app
 from sql.database import Database
+from sql.erasure import mentions
 from sql.tables import pin_visuals, pins
+from tests.features.pair_world import filled, visual
 from tests.features.visuals_for_tests import random_visual
+from tests.sql.conftest import server
+
+__all__ = ["server"]
 
 PLACES = {"p1": "aa", "p2": "bb", "p3": "bb", "p4": "cc"}  # p2 and p3 share an image
 OLD = "dd"  # an image that p1 once had
@@ -51,8 +59,8 @@ def test_a_pins_images_leave_every_shard_of_every_version(database: Database, ho
     untouched = {v.content_hash: v for v in read_shard(home / "visuals/v1/many.parquet")}
     erase_files(database, home, "pin", "p1")
     assert contents(home) == {f"visuals/{v}/many.parquet": ["bb", "cc"] for v in ("v1", "v2")}
-    for visual in read_shard(home / "visuals/v1/many.parquet"):
-        assert (visual.crops == untouched[visual.content_hash].crops).all()
+    for left in read_shard(home / "visuals/v1/many.parquet"):
+        assert (left.crops == untouched[left.content_hash].crops).all()
     assert [p.name for p in (home / "visuals" / "v1").iterdir()] == ["many.parquet"]
     rows = database.read("SELECT piece, n_rows FROM manifest WHERE step = 'visuals' ORDER BY 1")
     assert rows.to_pylist() == [{"piece": f"{v}/many", "n_rows": 2} for v in ("v1", "v2")]
@@ -101,6 +109,55 @@ def test_a_remote_image_goes_with_its_last_pin(database: Database, home: Path) -
         connection.execute(sa.delete(pins).where(pins.c.pin_id == "p1"))
     erase_files(database, home, "pin", "p9")
     assert not [p for p in (home / "remote").rglob("*") if p.is_file()]
+
+
+@pytest.mark.parametrize(("kind", "id"), [("pin", "p03"), ("user", "u1")])
+def test_no_table_no_partition_and_no_file_names_it(
+    server: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, id: str
+) -> None:
+    """On PostgreSQL, after a job that was killed in the middle of its pairs."""
+    world = filled(server, tmp_path)
+    world.refresh()
+    with server.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TABLE partitions.pair_features_v0_aside AS SELECT * FROM pair_features"
+        )
+    world.pins["p10"] = 30
+    monkeypatch.setattr(PairStore, "publish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        world.refresh()
+    assert list((tmp_path / "pairs").rglob("*.parquet"))
+    assert [text for text in texts(server) if mentions(text, id)]
+    arguments = ["forget", f"--{kind}", id, "--home", str(tmp_path), "--db", server.url]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    assert not [text for text in texts(server) if mentions(text, id)]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if mentions(content(path), id)]
+    if kind == "pin":
+        gone = visual(3).content_hash
+        assert not [path for path in files if gone in content(path)]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def texts(server: Database) -> list[str]:
+    """Every row of every table, also of those that are aside, as text."""
+    tables = server.read(
+        "SELECT CAST(CAST(oid AS regclass) AS text) AS name FROM pg_class WHERE relkind = 'r' "
+        "AND relnamespace IN ('public'::regnamespace, 'partitions'::regnamespace)"
+    )["name"].to_pylist()
+    rows = (server.read(f"SELECT CAST(t AS text) AS row FROM {table} AS t") for table in tables)
+    return [text for table in rows for text in table["row"].to_pylist()]
+
+
+def content(path: Path) -> str:
+    if path.suffix == ".parquet":
+        return str(pq.read_table(path).to_pylist())
+    return path.read_bytes().decode("utf-8", errors="replace")
 
 
 @pytest.mark.parametrize(("kind", "id"), [("pin", "p1"), ("user", "u1")])

@@ -9,8 +9,8 @@ import pytest
 
 from features import pair_store
 from sql.database import Database
-from tests.features.pair_world import World
-from tests.features.test_pair_store import filled, walk
+from tests.features.pair_world import World, filled
+from tests.features.test_pair_store import walk
 from tests.sql.conftest import server
 from tests.sql.test_readers import READER
 

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.pairs import BLOCK, pair_features, pair_interest, pin_arrays
 from sql.columns import CATEGORIES, PAIR_FEATURES, PAIR_INTEREST
@@ -111,7 +113,7 @@ def test_no_pairs() -> None:
 def test_all_interest_on_one_object_gives_that_object() -> None:
     interest = np.zeros((2, *PINS.objects.shape), dtype=np.float32)
     interest[0, 0, 1] = 0.8
-    interest[1, 0] = [0.2, 0.2, 0.4, 0]
+    interest[1, 0, :3] = [0.2, 0.2, 0.4]
     found = pair_interest(PINS, np.array([0, 0]), np.array([1, 2]), interest, np.full((2, 5), 7))
     assert list(found) == list(PAIR_INTEREST)
     shoes = VISUALS[0].crops[1] @ VISUALS[1].crops.T
@@ -129,3 +131,30 @@ def test_all_interest_on_one_object_gives_that_object() -> None:
     np.testing.assert_allclose(
         found["interest_colour_match"][0], [0.8 * np.exp(-colour / 20), 0], rtol=1e-5, atol=1e-6
     )
+
+
+@given(
+    st.lists(st.sampled_from([(), ("bag",), ("top", "bag", "shoes"), ("shoes",) * 9]), min_size=2,
+             max_size=9),
+    st.integers(0, 2**20),
+)  # fmt: skip
+def test_a_pair_made_by_itself_is_bit_by_bit_what_it_is_among_others(
+    kinds: list[tuple[str, ...]], seed: int
+) -> None:
+    visuals = [random_visual(seed + n, kind, dimension=128) for n, kind in enumerate(kinds)]
+    rng = np.random.default_rng(seed)
+    query, candidate = rng.integers(0, len(kinds), (2, 20))
+    row = int(rng.integers(len(query)))
+    among, alone = pin_arrays(visuals), pin_arrays([visuals[query[row]], visuals[candidate[row]]])
+    share = rng.random((1, *among.objects.shape), dtype=np.float32) * (among.objects != among.none)
+    mine = np.zeros((1, *alone.objects.shape), dtype=np.float32)
+    mine[0, 0] = share[0, query[row], : mine.shape[2]]
+    croppers, one = np.ones((1, len(visuals)), dtype=int), np.array([0])
+    features = pair_features(among, query, candidate)
+    interest = pair_interest(among, query, candidate, share, croppers)
+    own_features = pair_features(alone, one, one + 1)
+    own_interest = pair_interest(alone, one, one + 1, mine, croppers[:, :2])
+    for name in PAIR_FEATURES:
+        assert features[name][row].tobytes() == own_features[name][0].tobytes(), name
+    for name in PAIR_INTEREST:
+        assert interest[name][0, row].tobytes() == own_interest[name][0, 0].tobytes(), name

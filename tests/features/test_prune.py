@@ -8,7 +8,11 @@ from features.prune import TABLES, prunable, prune
 from features.shards import read_shard, write_shard
 from features.store import VisualStore
 from sql.database import Database
+from tests.features.pair_world import DAYS, filled
 from tests.features.visuals_for_tests import random_visual
+from tests.sql.conftest import server
+
+__all__ = ["server"]
 
 
 @pytest.fixture
@@ -81,6 +85,32 @@ def test_the_plain_version_can_go_without_any_image_being_looked_at_again(
     prune(database, prunable(database, home, ("now", "true", "older"))[0])
     mine.project_from(plain, lambda vectors: vectors)
     assert [v.content_hash for v in read_shard(home / "visuals/now/x.parquet")] == ["aa"]
+
+
+def test_partitions_of_a_version_are_dropped(server: Database, tmp_path: Path) -> None:
+    pruned, kept = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+    for version in (pruned, kept):
+        filled(server, tmp_path, version).refresh()
+    left = tmp_path / "pairs" / pruned / "pair_features-x.parquet"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"of a killed process")
+    found = prunable(server, tmp_path, (kept,))
+    assert [each.feature_version for each in found] == [pruned]
+    assert found[0].rows["pair_features"] == found[0].rows["pair_interest"] / 2 > 0
+    prune(server, found[0])
+    names = relations(server)
+    assert not [name for name in names if pruned in name]
+    assert len([name for name in names if kept in name]) == 1 + len(DAYS)
+    assert prunable(server, tmp_path, (kept,)) == []
+    assert not (tmp_path / "visuals" / pruned).exists()
+    assert not left.parent.exists()
+
+
+def relations(server: Database) -> list[str]:
+    """The names of all tables in the schema of partitions."""
+    query = "SELECT relname FROM pg_class WHERE relnamespace = 'partitions'::regnamespace"
+    names: list[str] = server.read(f"{query} AND relkind = 'r'")["relname"].to_pylist()
+    return names
 
 
 def test_an_unknown_version_to_keep_is_an_error(database: Database, home: Path) -> None:
