@@ -1,7 +1,7 @@
 """related-pins: object-level visual features for Related Pins, judged by offline A/B.
 
-The front door: the daily job, readable from top to bottom, and the command line around it. Heavy
-imports happen inside the functions that need them: analysts and owners never load torch.
+The front door: the command line. Heavy imports happen inside the functions that need them: analysts
+and owners never load torch.
 """
 
 import datetime as dt
@@ -12,13 +12,23 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daily import (
+    Job,
+    code_version,
+    experiment_step,
+    features_step,
+    ingest_step,
+    rank_step,
+    report_step,
+    run_day,
+)
 from experiments.commands import app as experiment_app
 from features.commands import app as detector_app
 from features.engine import Engine, Loop, named_engine
@@ -41,18 +51,17 @@ from features.options import (
 from features.pin_commands import crops_app, detect, features_app, forget
 from features.search.commands import search
 from features.search.index_commands import index_app
+from features.serve.commands import serve
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
-from sql.home import HOME, Db, Home, clear_leftovers, feature_versions, opened
-from sql.logs import logged, logged_step, masked
+from sql.home import HOME, Db, Home, clear_leftovers
+from sql.logs import logged, masked
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
 if TYPE_CHECKING:
-    from features.store import Progress
     from features.visuals import VisualExtractor
-    from sql.database import Database
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(features_app, name="features")
@@ -64,196 +73,11 @@ app.add_typer(index_app, name="index")
 
 _SKIP_HELP = "A quality gate, or a kind of them, that may fail; recorded. May be given again."
 SkipGates = Annotated[list[str] | None, typer.Option(help=_SKIP_HELP)]
-
-
-@dataclass(frozen=True)
-class Job:
-    """One day's work: where it reads, where it writes, what it may know, who does the work."""
-
-    database: "Database"
-    home: Path
-    day: dt.date
-    holdout_days: int
-    progress: "Progress"
-    skip_gates: tuple[str, ...] = ()
-    engine: Engine = field(default_factory=Loop)
-
-    @property
-    def cutoff(self) -> dt.date:
-        """The first held-out day: rankings know nothing of it or of what follows."""
-        return self.day - dt.timedelta(days=self.holdout_days - 1)
-
-    def days(self) -> list[dt.date]:
-        """All days of the log, in order."""
-        rows = self.database.read("SELECT DISTINCT date FROM requests ORDER BY date")
-        days: list[dt.date] = [day for day in rows["date"].to_pylist() if day <= self.day]
-        if not days or days[0] >= self.cutoff:
-            raise ValueError(
-                f"The log has no day before the held-out window that starts on {self.cutoff}; "
-                "ingest more days or set a smaller --holdout-days."
-            )
-        return days
-
-
-# --- the daily job: ingest -> visuals -> pairs -> train -> experiment -> report --------------
-
-
-def run_day(job: Job, source: Path, extractor: Callable[[], "VisualExtractor"]) -> dict[str, Any]:
-    """Everything for one day; what was done before from the same inputs is not done again."""
-    done = {
-        **ingest_step(job, source),
-        **features_step(job, source, extractor()),
-        **rank_step(job),
-        **experiment_step(job),
-        **report_step(job, source),
-    }
-    feature_version = feature_versions(job.database)["detected"]
-    state = day_state(job.database, source, job.holdout_days, feature_version)
-    job.database.mark_done("day", str(job.day), state, 0)
-    return done
-
-
-def day_state(database: "Database", source: Path, holdout_days: int, feature_version: str) -> str:
-    """What a day was made from: input, features, held-out days, what was erased, the code."""
-    from sql.database import fingerprint
-    from sql.forgotten import forgotten_hashes
-    from sql.source import content_hashes, source_files
-
-    erased = {kind: sorted(hashes) for kind, hashes in forgotten_hashes(database).items()}
-    files = content_hashes(source_files(source))
-    return fingerprint(files, holdout_days, feature_version, erased, code_version())
-
-
-@logged_step
-def ingest_step(job: Job, source: Path) -> dict[str, Any]:
-    from sql.ingest import ingest
-    from sql.manifest import unmark_later
-
-    unmark_later(job.database.engine, "day", str(job.day))
-
-    def progress(_: str, done: int, total: int) -> None:
-        job.progress("ingest", done, total)
-
-    done = ingest(job.database, source, job.day, progress)
-    return {"source": str(source.resolve()), "ingest": asdict(done)}
-
-
-@logged_step
-def features_step(job: Job, source: Path, extractor: "VisualExtractor") -> dict[str, Any]:
-    from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
-
-    database, home, days = job.database, job.home, job.days()
-    visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
-    with_truth = refresh_true_visuals(database, source, home, extractor, job.progress, job.engine)
-    pairs = refresh_pairs(database, home, extractor.feature_version, days, job.progress, job.engine)
-    if with_truth:
-        refresh_pairs(database, home, with_truth, days, job.progress, job.engine)
-    versions = {"detected": extractor.feature_version, "true_boxes": with_truth}
-    gates = input_gates_step(job, extractor)
-    for kind, name in versions.items():
-        database.mark_done("feature_version", kind, name or "none", 0, feature_version=name)
-    return {
-        "feature_version": extractor.feature_version,
-        "visuals": asdict(visuals),
-        "pairs": asdict(pairs),
-        "input_gates": gates,
-    }
-
-
-def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
-    """What must hold before the features become current and anything is ranked by them."""
-    from experiments.gates import enforce, input_gates
-    from experiments.thresholds import read_thresholds
-
-    thresholds, canary = read_thresholds(job.home), None
-    if (coco := thresholds.canary_coco) and (photos := thresholds.canary_photos):
-        from features.evaluation import evaluate
-
-        def canary() -> float:
-            return evaluate(extractor.detector.detect, coco, photos).ap50
-
-    version = extractor.feature_version
-    gates = input_gates(job.database, job.day, version, thresholds, canary)
-    return enforce(job.database, job.day, gates, job.skip_gates)
-
-
-@logged_step
-def rank_step(job: Job) -> dict[str, Any]:
-    from functools import cache, partial
-
-    from experiments.arms import ARMS
-    from ranking.engagement import refresh_engagement
-    from ranking.ranking import holdout_metrics, rank_candidates, train_arm, training_table
-
-    days, cutoff, metrics = job.days(), job.cutoff, {}
-    train_to = cutoff - dt.timedelta(days=1)
-    versions = feature_versions(job.database)
-    refresh_engagement(job.database, days[0], job.day, cutoff)
-    arms = [arm for arm in ARMS.values() if arm.feature_version_kind in versions]
-
-    @cache
-    def rows(feature_version: str) -> Any:
-        columns = sorted({column for arm in arms for column in arm.columns})
-        return training_table(job.database, feature_version, columns, days[0], train_to)
-
-    for number, arm in enumerate(arms):
-        job.progress("training", number, len(arms))
-        feature_version = versions[arm.feature_version_kind]
-        train_arm(
-            job.database, job.home, job.day, arm.name, arm.columns, feature_version,
-            days[0], train_to, arm.seed, partial(rows, feature_version),
-        )  # fmt: skip
-    job.progress("training", len(arms), len(arms))
-    gates = ranking_gates_step(job)
-    for number, arm in enumerate(arms):
-        job.progress("ranking", number, len(arms))
-        rank_candidates(job.database, job.home, job.day, cutoff, arm.name)
-        found = holdout_metrics(job.database, job.day, arm.name, cutoff)
-        metrics[arm.name] = {metric.metric: metric.value for metric in found}
-    job.progress("ranking", len(arms), len(arms))
-    return {"ranking": metrics, "ranking_gates": gates}
-
-
-def ranking_gates_step(job: Job) -> dict[str, Any]:
-    """What must hold of the new rankers before any of their rankings is written."""
-    from experiments.gates import enforce, ranking_gate
-    from experiments.plan import DAILY
-    from experiments.thresholds import read_thresholds
-    from ranking.ranking import metrics_if_published
-
-    found = metrics_if_published(job.database, job.home, job.day, job.cutoff, DAILY.treatment)
-    ndcg = next(metric.value for metric in found if metric.metric == "ndcg@10")
-    thresholds = read_thresholds(job.home)
-    gate = ranking_gate(job.database, job.day, DAILY.treatment, ndcg, thresholds)
-    return enforce(job.database, job.day, [gate], job.skip_gates)
-
-
-@logged_step
-def experiment_step(job: Job) -> dict[str, Any]:
-    from experiments.experiment import Setting, run_experiment
-    from experiments.plan import DAILY
-
-    plan = replace(DAILY, days=job.holdout_days)
-    setting = Setting(job.day, feature_versions(job.database)["detected"])
-    job.progress("experiment", 0, 1)
-    summary = run_experiment(job.database, plan, setting)
-    job.progress("experiment", 1, 1)
-    lifts = [asdict(lift) for lift in summary.lifts]
-    return {
-        "verdict": summary.verdict.sentence,
-        "decision": summary.verdict.decision,
-        "lift": lifts,
-    }
-
-
-@logged_step
-def report_step(job: Job, source: Path) -> dict[str, Any]:
-    from experiments.report.page import write_report
-
-    job.progress("report", 0, 1)
-    path = write_report(job.database, source, job.home, job.day, job.holdout_days)
-    job.progress("report", 1, 1)
-    return {"report": str(path)}
+_THIS_HELP = "Feature version that the options must make; else nothing is done."
+ThisVersion = Annotated[str | None, typer.Option("--feature-version", help=_THIS_HELP)]
+_BESIDE_HELP = "The version becomes current by `features use` only, not now; no gates are run."
+_BY_HELP = "A complete feature version. [default: the current one]"
+ByVersion = Annotated[str | None, typer.Option("--feature-version", help=_BY_HELP)]
 
 
 # --- the command line ------------------------------------------------------------------------
@@ -275,17 +99,17 @@ def daily(
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
     engine: EngineOption = "local", workers: Workers = None,
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Everything for one day: ingest, visuals, pairs, train, rank, experiment, report.
 
     Example: related-pins daily --source data --date 2026-11-15
     """
+    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
     by = named_engine(engine, workers)
     with started("daily", date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
-        summary |= run_day(
-            job, source, lambda: visual_extractor(detector, embedder, pooling, projection)
-        )
+        check_version(extractor, feature_version)
+        summary |= run_day(job, source, extractor)
 
 
 @app.command()
@@ -296,30 +120,36 @@ def backfill(
     home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
-    engine: EngineOption = "local", workers: Workers = None, skip_gates: SkipGates = None,
+    engine: EngineOption = "local", workers: Workers = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Days that are made at once.")] = 1,
+    feature_version: ThisVersion = None, skip_gates: SkipGates = None,
 ) -> None:  # fmt: skip
-    """The daily job for each of several days, in order; goes on after the last day that is done.
+    """The daily job for each of several past days; goes on with those that are not done.
 
-    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15
+    Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15 --jobs 8
     """
-    from functools import cache
+    from backfill import Backfill, Extractor, backfill_days, days_between, loaded
+    from experiments.gates import known_names
+    from sql.lock import locked
+    from sql.runs import new_run_id
 
-    from experiments.backfill import backfill as each_day
-
-    by, database = named_engine(engine, workers), opened(home, db)
-    extractor = cache(lambda: visual_extractor(detector, embedder, pooling, projection))
-
-    def is_done(day: dt.date) -> bool:
-        version = extractor().feature_version
-        return database.is_done("day", str(day), day_state(database, source, holdout_days, version))
-
-    def run(day: dt.date) -> None:
-        at = dt.datetime.combine(day, dt.time())
-        with started("daily", at, home, db, holdout_days, False, skip_gates, by) as (job, summary):
-            summary |= run_day(job, source, extractor)
-
-    done = each_day(first.date(), last.date(), is_done, run)
-    print(f"{len(done)} days done now, to {last.date()}; the others were done before.")
+    days = days_between(first.date(), last.date())
+    extractor = Extractor(detector, embedder, pooling, projection)
+    check_version(partial(loaded, extractor), feature_version)
+    by = named_engine(engine, workers or (jobs if engine == "local" else None))
+    run_ids = {day: new_run_id() for day in days}
+    skip = known_names(skip_gates or ())
+    with logged(home, "backfill", new_run_id(), db), locked(home, db, "backfill") as database:
+        clear_leftovers(home)
+        database.upgrade()
+        work = Backfill(source, home, database.url, holdout_days, extractor, run_ids, skip)
+        with bars() as progress:
+            done = backfill_days(database, work, days, jobs, progress, by)
+        clear_leftovers(home)
+    for day, summary in done.items():
+        print(f"{day}  {summary['decision']}: {summary['verdict']}")
+    print(f"{len(done)} of {len(days)} days done now; the others were done before.")
+    print('Next: related-pins sql query "SELECT date, arm, lift FROM experiment_lift"')
 
 
 @app.command()
@@ -340,12 +170,13 @@ def features(
     source: LastSource = None, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
     detector: DetectorName = "bundled", embedder: EmbedderName = "lite0",
     pooling: Pooling = "roi_align", projection: ProjectionName = "bundled",
+    beside: Annotated[bool, typer.Option("--beside", help=_BESIDE_HELP)] = False,
     engine: EngineOption = "local", workers: Workers = None,
     skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Visuals of new or changed pins, and the features of all pairs.
 
-    Example: related-pins features --date 2026-11-15
+    Example: related-pins features --date 2026-11-15 --detector new.pt --beside
     """
     if context.invoked_subcommand:
         return
@@ -354,26 +185,27 @@ def features(
     by, command = named_engine(engine, workers), "features"
     with started(command, date, home, db, holdout_days, as_json, skip_gates, by) as (job, summary):
         extractor = visual_extractor(detector, embedder, pooling, projection)
-        summary |= features_step(job, last_source(job.database, source), extractor)
+        summary |= features_step(job, last_source(job.database, source), extractor, beside)
 
 
 @app.command()
 def rank(
     date: Day, home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
-    skip_gates: SkipGates = None, as_json: AsJson = False,
+    feature_version: ByVersion = None, skip_gates: SkipGates = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Train each arm on the days before the held-out window, and rank all candidates.
 
     Example: related-pins rank --date 2026-11-15
     """
     with started("rank", date, home, db, holdout_days, as_json, skip_gates) as (job, summary):
-        summary |= rank_step(job)
+        summary |= rank_step(replace(job, feature_version=feature_version))
 
 
 @experiment_app.callback()
 def experiment(
     context: typer.Context, date: Annotated[dt.datetime | None, typer.Option()] = None,
-    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4, as_json: AsJson = False,
+    home: Home = HOME, db: Db = None, holdout_days: Holdout = 4,
+    feature_version: ByVersion = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Compare the arms' engagement with whole_image on the held-out days.
 
@@ -384,7 +216,7 @@ def experiment(
     if date is None:
         raise typer.BadParameter("give the day, for example --date 2026-11-15", param_hint="--date")
     with started("experiment", date, home, db, holdout_days, as_json) as (job, summary):
-        summary |= experiment_step(job)
+        summary |= experiment_step(replace(job, feature_version=feature_version))
 
 
 @app.command()
@@ -453,6 +285,7 @@ def crops_label(
 app.command()(detect)
 app.command()(forget)
 app.command()(search)
+app.command()(serve)
 app.command()(status)
 
 
@@ -479,7 +312,7 @@ def started(
         run = recorded_run(database, command, day, code_version(), run_id)
         with run as summary, bars() as progress:
             by = engine or Loop()
-            yield Job(database, home, day, holdout_days, progress, skip, by), summary
+            yield Job(database, home, day, holdout_days, progress, skip, engine=by), summary
             summary |= {"seconds": round(time.monotonic() - begun, 1), "peak_memory_gb": peak_gb()}
     if as_json:
         print(masked(json.dumps(summary, indent=1, default=str), db))
@@ -489,11 +322,13 @@ def started(
     print(masked(summary_text(database, command, day, home, summary), db))
 
 
-def code_version() -> str:
-    try:
-        return version("related-pins")
-    except PackageNotFoundError:
-        return "unknown"
+def check_version(extractor: Callable[[], "VisualExtractor"], wanted: str | None) -> None:
+    """Raises ValueError where another feature version is wanted than the extractor's."""
+    if wanted is not None and (made := extractor().feature_version) != wanted:
+        raise ValueError(
+            f"These options make the feature version {made}, not {wanted}; give those of {wanted}, "
+            "or leave out --feature-version to change over."
+        )
 
 
 def peak_gb() -> float:

@@ -6,9 +6,9 @@
 Reads the visual shards of a home. Every index is written, opened as a mapped file, and searched by
 one thread, one query at a time, as one image's objects are. The queries are objects that are left
 out of the index. Beyond the real objects, the index is filled up by augmentation in the space of
-embeddings: an object's vector, moved by the way from the tight to the padded crop of another object
-of its category. `--whole` measures whole images instead (moved by the difference of two images
-whose dominant objects are of a category).
+embeddings: an object's vector, moved by the way from the indexed to the padded crop of another
+object of its category, 0.5 to 1.5 times. `--whole` measures whole images instead, moved by a third
+of the difference of two images whose dominant objects are of a category.
 
 recall: share of the exact 10 nearest that are among the 10 found. x: time of NumPy (dot product and
 argpartition) over the index's, of the same queries. `related-pins` is what `index build` writes and
@@ -31,6 +31,7 @@ import numpy as np
 from machine import machine
 from numpy.typing import NDArray
 
+from features.search.index import VECTORS
 from features.search.vector_writer import VectorWriter, lists_for
 from features.search.vectors import VectorIndex, open_vectors
 from features.shards import read_shard
@@ -105,11 +106,11 @@ def read(folder: Path, whole: bool, n_queries: int) -> tuple[Corpus, Corpus]:
         vectors = np.stack([v.whole for v in visuals])
         names = np.array([v.categories[v.dominant] for v in visuals])
         others = vectors.copy()
-        for name in np.unique(names):  # another image of the category
+        for name in np.unique(names):  # a third of the way to another image of the category
             rows = np.flatnonzero(names == name)
-            others[rows] = vectors[np.roll(rows, 1)]
+            others[rows] += (vectors[np.roll(rows, 1)] - vectors[rows]) / 3
     else:
-        vectors = np.concatenate([v.crops for v in visuals])
+        vectors = np.concatenate([getattr(v, VECTORS) for v in visuals])
         others = np.concatenate([v.padded for v in visuals])
         names = np.array([name for v in visuals for name in v.categories])
     order = np.random.default_rng(SEED).permutation(len(vectors))

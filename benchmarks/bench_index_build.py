@@ -12,6 +12,7 @@ boxes and categories of the best 50 of each.
 import argparse
 import hashlib
 import os
+import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from machine import machine
 
 from features.search.build import build_index, update_index
 from features.search.generation import current, index_folder
-from features.search.index import ObjectIndex, open_index
+from features.search.index import VECTORS, ObjectIndex, open_index
 from features.shards import read_shard, write_shard
 from features.store import as_rows
 from features.visuals import PinVisual
@@ -63,6 +64,8 @@ def main() -> None:
         for name, (n_bytes, _) in made.files.items():
             n = made.n_objects if name.startswith("objects") else made.n_images
             print(f"  {name:16} {n_bytes / 1e6:8.1f} MB, {n_bytes / n:6.0f} bytes each")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"peak memory of it all: {peak:.1f} GB")
         index = seconds("open, with the check", lambda: open_index(home, VERSION))
         searched(index, asked)
 
@@ -107,26 +110,30 @@ def publish(database: Database, home: Path, number: int, visuals: list[PinVisual
 
 
 def seconds(what: str, work: Callable[[], Any]) -> Any:
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     result = work()
-    took = time.perf_counter() - started
-    print(f"{what}: {took:,.2f} s (load average {os.getloadavg()[0]:.1f})", flush=True)
+    took, cpu = time.perf_counter() - started, time.process_time() - cpu
+    load = os.getloadavg()[0]
+    print(f"{what}: {took:,.1f} s, {cpu:,.1f} s of processor; load average {load:.1f}", flush=True)
     return result
 
 
 def searched(index: ObjectIndex, asked: list[PinVisual]) -> None:
-    times, n_objects = [], []
+    times, cpus, n_objects = [], [], []
     for visual in asked:
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.thread_time()
         if len(visual.scores):
-            index.search_objects(visual.crops, TOP)
+            index.search_objects(getattr(visual, VECTORS), TOP)
         index.search_images(visual.whole[None], TOP)
         times.append(1000 * (time.perf_counter() - started))
+        cpus.append(1000 * (time.thread_time() - cpu))
         n_objects.append(len(visual.scores))
     median, p99 = np.percentile(times, [50, 99])
+    cpu_median, cpu_p99 = np.percentile(cpus, [50, 99])
     print(
         f"one image ({np.mean(n_objects):.1f} objects on average) to the best {TOP} of each: "
-        f"median {median:.1f} ms, p99 {p99:.1f} ms; load average {os.getloadavg()[0]:.1f}"
+        f"median {median:.1f} ms, p99 {p99:.1f} ms; of processor {cpu_median:.1f} and "
+        f"{cpu_p99:.1f} ms; load average {os.getloadavg()[0]:.1f}"
     )
 
 

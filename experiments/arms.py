@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from ranking.recipe import Linear
 from sql.tables import ENGAGEMENT_FEATURES, PAIR_FEATURES, PAIR_INTEREST
 
 CONTROL = "whole_image"
@@ -38,11 +39,13 @@ FAMILIES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Arm:
-    """What one ranker is trained on; all arms share rows, labels and settings.
+    """What one ranker is trained on; all arms share rows and labels, those with the same kind of
+    ranker its settings.
 
     `columns` are columns of `training_rows`; `feature_version_kind` says whether the boxes behind
     them were detected or drawn by people; `seed` seeds the ranker; `ablation` marks an arm that
-    only says what a part of the features gives.
+    only says what a part of the features gives; `linear` makes the ranker linear, in place of
+    trees: see docs/decisions/linear.md.
     """
 
     name: str
@@ -51,19 +54,27 @@ class Arm:
     control: bool = False
     seed: int = 0
     ablation: bool = False
+    linear: Linear | None = None
 
     @property
     def shippable(self) -> bool:
-        """True for a treatment to be shown to people: no control, true boxes, or ablation."""
-        true_boxes = self.feature_version_kind == "true_boxes"
-        return not (true_boxes or self.ablation or self.name in (CONTROL, AA))
+        """True for a treatment that the verdict looks at unasked: no control, true boxes, ablation,
+        or linear ranker."""
+        aside = self.ablation or self.linear is not None or self.name in (CONTROL, AA)
+        return not (aside or self.feature_version_kind == "true_boxes")
 
 
 def _arm(
-    name: str, *columns: str, seed: int = 0, true_boxes: bool = False, ablation: bool = False
-) -> Arm:
+    name: str, *columns: str, seed: int = 0, true_boxes: bool = False, ablation: bool = False,
+    linear: Linear | None = None,
+) -> Arm:  # fmt: skip
     kind: Literal["detected", "true_boxes"] = "true_boxes" if true_boxes else "detected"
-    return Arm(name, (*_ALWAYS, *columns), kind, name == CONTROL, seed, ablation)
+    return Arm(name, (*_ALWAYS, *columns), kind, name == CONTROL, seed, ablation, linear)
+
+
+def _weighed(column: str) -> Linear:
+    """The paper's weight by hand: the look counts five times between objects of one category."""
+    return Linear(column, "same_category", 5.0)
 
 
 ARMS: dict[str, Arm] = {
@@ -75,6 +86,10 @@ ARMS: dict[str, Arm] = {
         _arm("presence", "whole_cosine", *_PRESENCE),
         _arm(PRIMARY, *_ALL),
         _arm("oracle", *_ALL, true_boxes=True),
+        _arm("paper_control", "whole_cosine", linear=Linear()),
+        _arm("paper_a", "crop_cosine", linear=Linear()),
+        _arm("paper_b", "crop_cosine", linear=_weighed("crop_cosine")),
+        _arm("paper_c", "whole_cosine", linear=_weighed("whole_cosine")),
         _arm(AA, "whole_cosine", seed=1),
         _arm("whole_image_learned", "whole_crop_cosine", ablation=True),
         *(
@@ -85,3 +100,4 @@ ARMS: dict[str, Arm] = {
 }
 SHIPPABLE = tuple(name for name, arm in ARMS.items() if arm.shippable)
 ABLATIONS = tuple(name for name, arm in ARMS.items() if arm.ablation)
+LINEAR = tuple(name for name, arm in ARMS.items() if arm.linear is not None)

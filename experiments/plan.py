@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments import metrics
-from experiments.arms import ARMS, CONTROL, PRIMARY
+from experiments.arms import ARMS, CONTROL, LINEAR, PRIMARY
 
 DIMENSIONS = ("query_has_object", "category", "platform", "query_pin_age")
 DAILY_FILE = Path(__file__).with_name("daily.toml")
@@ -83,8 +83,13 @@ class Plan:
         return tuple(dict.fromkeys(wanted if self.arms else (*wanted, *ranked)))
 
     def family(self, arms: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-        """Returns the (arm, metric) that Holm's correction is over: treatments that could ship."""
-        ship = [a for a in arms if a != self.control and (a not in ARMS or ARMS[a].shippable)]
+        """Returns the (arm, metric) that Holm's correction is over: treatments that could ship, and
+        linear rankers that the plan names."""
+        named = {self.treatment, *self.arms} & set(LINEAR)
+        ship = [
+            a for a in arms
+            if a != self.control and (a not in ARMS or ARMS[a].shippable or a in named)
+        ]  # fmt: skip
         return tuple((arm, metric) for arm in ship for metric in self.primary)
 
 

@@ -27,6 +27,7 @@ _NEXT = {
     "crops label": "related-pins crops heat PIN; "
     'related-pins sql query "SELECT category, COUNT(*) FROM weak_objects GROUP BY 1"',
 }
+_BESIDE = "related-pins features use {feature_version}"
 TABLES = (
     "pins", "requests", "impressions", "engagements", "candidates", "crops", "true_boxes",
     "weak_objects", "pin_visuals", "pin_objects", "pair_features", "pair_interest",
@@ -55,7 +56,8 @@ def summary_text(
         lines += [f"COCO file {summary['coco']}"]
     if "report" in summary:
         lines += [f"Report    {summary['report']}"]
-    return "\n".join([*lines, f"Next      {_NEXT[command].format(date=date)}"])
+    step = _BESIDE if summary.get("beside") else _NEXT[command]
+    return "\n".join([*lines, f"Next      {step.format(date=date, **summary)}"])
 
 
 def _rows(database: Database) -> dict[str, int]:

@@ -78,7 +78,8 @@ class Detector(Placed):
     """Finds objects in images; see `load_detector`.
 
     categories: names it can find. version: short hash of weights and settings, so that equal
-    versions give equal numbers.
+    versions give equal numbers. pooling_version: the same without the thresholds, on which pooled
+    features do not depend.
     """
 
     def __init__(self, model: FasterRCNN, settings: Settings, device: str | None = None) -> None:
@@ -86,6 +87,7 @@ class Detector(Placed):
         self.settings = settings
         self.categories = settings.categories
         self.version = _version(model, settings)
+        self.pooling_version = _version(model, replace(settings, thresholds={}))
         model = model.eval().to(self.device)
         fuse_norms(model.backbone)
         self.model = model.to(memory_format=torch.channels_last)

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from features.detector import Detections
-from features.images import Image, load_image
+from features.images import Image, UnreadableImage, load_image
 
 Detect = Callable[[Sequence[Image]], Sequence[Detections]]
 Coco = dict[str, Any]
@@ -75,12 +75,19 @@ def results(
     rows: Results = []
     for start in range(0, len(coco["images"]), batch_size):
         photos = coco["images"][start : start + batch_size]
-        images = [load_image(Path(folder) / photo["file_name"]) for photo in photos]
+        images = [_photo(Path(folder), photo["file_name"]) for photo in photos]
         for photo, found in zip(photos, detect(images), strict=True):
             rows += _rows(photo["id"], found, numbers)
         if on_photo is not None:
             on_photo(start + len(photos), len(coco["images"]))
     return rows
+
+
+def _photo(folder: Path, name: str) -> Image:
+    try:
+        return load_image(folder / name)
+    except UnreadableImage as error:
+        raise UnreadableImage(f"The photo {name} of the COCO file: {error}") from error
 
 
 def scored(coco: Coco, rows: Results) -> COCOeval:

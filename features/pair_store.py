@@ -28,11 +28,11 @@ SCHEMA = 3  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
 STEP = "pair_shard"
 _USUAL = """
-SELECT o.category, COALESCE(i.interest, 0) AS share
-FROM (SELECT DISTINCT pin_id FROM object_interest WHERE feature_version = :version
-    AND date = :day) AS c
+SELECT c.date, o.category, COALESCE(i.interest, 0) AS share
+FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = :version
+    AND date IN :days) AS c
 JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
-LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = :day
+LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
 ORDER BY o.pin_id, o.object_no
 """
@@ -259,11 +259,11 @@ class PairStore:
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-        rows = (
-            self.database.read(_USUAL, version=self.feature_version, day=day).to_pandas()
-            for day in days
-        )
-        return {day: usual_interest(shares) for day, shares in zip(days, rows, strict=True)}
+        if not days:
+            return {}
+        rows = self.database.read(_USUAL, version=self.feature_version, days=list(days))
+        shares = rows.to_pandas()
+        return {day: usual_interest(shares[shares["date"] == day]) for day in days}
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))

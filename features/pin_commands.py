@@ -22,7 +22,7 @@ from features.options import (
     last_source,
     visual_extractor,
 )
-from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, existing, feature_versions, opened
 
 features_app = typer.Typer(invoke_without_command=True)
 crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: label, heat.")
@@ -32,6 +32,7 @@ crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: la
 def features_one(
     query: str, candidate: str, source: LastSource = None, home: Home = HOME, db: Db = None,
     picture: Annotated[Path | None, typer.Option(help="Where to save the picture.")] = None,
+    feature_version: Annotated[str | None, typer.Option(help="[default: the current one]")] = None,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Every feature of one pair with its meaning, and a picture of both pins with their boxes.
@@ -43,7 +44,7 @@ def features_one(
     from sql.columns import PAIR_FEATURES, PAIR_INTEREST
 
     database = opened(home, db)
-    version = feature_versions(database)["detected"]
+    version = feature_version or feature_versions(database)["detected"]
     found = pair_row(database, version, query, candidate)
     path = picture or home / "pictures" / f"{query}-{candidate}.png"
     images = PinImages(last_source(database, source), home)
@@ -87,6 +88,27 @@ def features_learn(
         f"Learned from {len(objects.categories):,} objects and {len(objects.pairs):,} pairs: {out}"
     )
     print(f"Next: related-pins features --date {date.date()} --projection {out}")
+
+
+@features_app.command("use")
+def features_use(
+    feature_version: Annotated[str, typer.Argument(help="As `related-pins status` names it.")],
+    home: Home = HOME, db: Db = None,
+) -> None:  # fmt: skip
+    """Make a complete feature version the current one; the one before stays, to go back to.
+
+    Example: related-pins features use 3f9a2c41b07d55e8
+    """
+    from features.versions import complete, use
+    from sql.lock import locked
+
+    with locked(home, db, "features use") as database:
+        database.upgrade()
+        use(database, complete(database, home, feature_version))
+    print(
+        f"Current: {feature_version}. Rankings are made by it from the next `rank` or `daily` on."
+    )
+    print(f"Next: related-pins daily --feature-version {feature_version} and its options")
 
 
 @features_app.command("prune")
@@ -178,6 +200,7 @@ def forget(
         raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
     kind, id = ("pin", pin) if pin is not None else ("user", str(user))
     with locked(home, db, "forget") as database:
+        clear_leftovers(home)
         database.upgrade()
         remember(database, kind, id)
         files = erase_files(database, home, kind, id)

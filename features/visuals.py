@@ -12,7 +12,7 @@ from PIL import Image as pil
 from features.boxes import area, pad
 from features.colour import SIDE, salient_colour
 from features.detector import Detections, Detector
-from features.embedding import Embedder, cut
+from features.embedding import Embedder, cut, unit
 from features.images import Image
 from features.projection import Projection
 
@@ -70,6 +70,11 @@ class PinVisual:
             crops=projection(self.crops),
             padded=projection(self.padded),
         )
+
+    @property
+    def crops_in_context(self) -> NDArray[np.float32]:
+        """Unit vectors `(N, E)` halfway between those of the tight and of the padded boxes."""
+        return unit(self.crops + self.padded)
 
     @property
     def area_shares(self) -> NDArray[np.float64]:
@@ -147,9 +152,9 @@ class VisualExtractor:
     @property
     def features(self) -> str:
         """Version of the features that a projection takes: the pooling and what pools."""
-        pooling = self.settings.pooling
-        source = self.detector if pooling == "roi_align" else self.embedder
-        return f"{pooling} {source.version}"
+        if self.settings.pooling == "roi_align":
+            return f"roi_align {self.detector.pooling_version}"
+        return f"crop {self.embedder.version}"
 
     def extract(self, images: Sequence[Image], keep: Keep | None = None) -> list[PinVisual]:
         """One PinVisual per image, in order; a batch gives what single calls give.

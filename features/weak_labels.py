@@ -25,6 +25,8 @@ FEW = 200  # boxes below which nothing is learned and the votes stand
 LOOKS = 64  # dimensions of look beside those of place
 LOOK_WEIGHT, PLACE_WEIGHT = 0.3, 2.0
 STRENGTH = 0.05  # inverse of the classifier's regularisation
+LOWER_BODY = ("pants", "skirt", "shorts")
+CENTRE, BOTTOM = 1, 3  # columns of `places`
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -106,14 +108,16 @@ def containment(boxes: Floats) -> tuple[Floats, Floats]:
     return part.max(axis=1), part.max(axis=0)
 
 
-def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floats:
+def learned(
+    voted: Floats, looks: Vectors, place: Floats, categories: tuple[str, ...] = (), seed: int = 0
+) -> Floats:
     """Shares `(N, C)` after boxes alike were voted on together and a classifier has learned from
     that; rows sum to 1.
 
     A category that all boxes get votes for says less of one box (as in TF-IDF): the votes are
     divided by a power of their mean. voted: `(N, C)` from `votes`. looks: `(N, D)`. place: `(N, P)`
-    from `places`. With fewer than 200 boxes, or where all would get one category, the votes come
-    back as they are.
+    from `places`. categories: the C names, see `lengthened`. With fewer than 200 boxes, or where
+    all would get one category, the votes come back as they are.
     """
     if len(voted) < FEW or voted.shape[1] < 2:
         return voted
@@ -123,6 +127,7 @@ def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floa
     at = StandardScaler().fit_transform(place)
     pooled = pool(voted, np.hstack([LOOK_WEIGHT * look, PLACE_WEIGHT * at]))
     guess = (pooled / np.maximum(voted.mean(axis=0), 1e-9) ** COMMON).argmax(axis=1)
+    guess = lengthened(guess, place, categories)
     if len(set(guess)) < 2:
         return voted
     model = LogisticRegression(C=STRENGTH, max_iter=300)
@@ -130,6 +135,23 @@ def learned(voted: Floats, looks: Vectors, place: Floats, seed: int = 0) -> Floa
     shares = np.zeros_like(voted)
     shares[:, model.classes_] = model.predict_proba(np.hstack([look, at]))
     return shares
+
+
+def lengthened(
+    guess: NDArray[np.int64], place: Floats, categories: tuple[str, ...]
+) -> NDArray[np.int64]:
+    """The guesses `(N,)`, codes of the categories, where a top that reaches below the usual middle
+    of what is worn on the legs is a dress: in the street a dress looks like the catalogue's tops,
+    but it is longer. Without these categories, or anything on the legs, nothing changes.
+    """
+    if not {"top", "dress"} <= set(categories):
+        return guess
+    on_legs = np.isin(guess, [n for n, name in enumerate(categories) if name in LOWER_BODY])
+    if not on_legs.any():
+        return guess
+    long = place[:, BOTTOM] > np.median(place[on_legs, CENTRE])
+    tops = guess == categories.index("top")
+    return np.where(tops & long, categories.index("dress"), guess)
 
 
 def pool(voted: Floats, points: Floats) -> Floats:

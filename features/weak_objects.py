@@ -138,7 +138,7 @@ def labelled(
     look = np.concatenate(own)
     same = pd.Index(pins["pin_id"].iloc[known]).get_indexer(pd.Index(objects["pin_id"]))
     voted, weights, rows = votes(look, vectors, words.shares[known], same.astype(np.int64))
-    shares = learned(voted, look, place)
+    shares = learned(voted, look, place, words.categories)
     return objects.assign(
         category=pd.Series([_top(words.categories, row) for row in shares], dtype=object),
         label_confidence=shares.max(axis=1, initial=0),

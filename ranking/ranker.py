@@ -1,10 +1,13 @@
-"""The ranker: LightGBM's lambdarank on Arrow tables, one interface for every arm."""
+"""The ranker: one interface for every arm, and LightGBM's lambdarank on Arrow tables behind it.
+
+The other kind, linear, is in `ranking/linear.py`.
+"""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import lightgbm as lgb
 import numpy as np
@@ -13,6 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ranking.labels import LABEL_GAIN
+from ranking.linear import load_linear, train_linear
+from ranking.recipe import Linear
+from ranking.rows import informative, is_text, of_columns, request_sizes, words, write_aside
 
 N_TREES = 100
 FEW_ROWS = 100_000  # fewer are not worth the threads waiting for each other
@@ -34,9 +40,23 @@ SETTINGS = {
 }
 
 
+class Ranker(Protocol):
+    """A trained ranker: gives rows with its columns a score, of which only the order within a query
+    pin means something."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def score(self, rows: pa.Table) -> npt.NDArray[np.float64]: ...
+
+    def importances(self) -> pa.Table: ...
+
+    def save(self, path: Path) -> None: ...
+
+
 @dataclass(frozen=True)
-class Ranker:
-    """A trained ranker: its columns in order, and the vocabulary of each text column."""
+class TreeRanker:
+    """Trees of LightGBM: their columns in order, and the vocabulary of each text column."""
 
     booster: lgb.Booster
     columns: tuple[str, ...]
@@ -74,22 +94,33 @@ class Ranker:
             "lightgbm": lgb.__version__,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_aside(path.with_suffix(".json"), json.dumps(header, indent=1) + "\n")
-        _write_aside(path, self.booster.model_to_string())
+        write_aside(path.with_suffix(".json"), json.dumps(header, indent=1) + "\n")
+        write_aside(path, self.booster.model_to_string())
 
 
 def load_ranker(path: Path) -> Ranker:
-    """The ranker that `Ranker.save` wrote; raises FileNotFoundError where either file is absent."""
+    """The ranker that was saved at `path`: trees in .txt, a linear one in .json.
+
+    Raises FileNotFoundError where it, or the header beside trees, is absent.
+    """
+    if path.suffix == ".json":
+        return load_linear(path)
     for file in (path, path.with_suffix(".json")):
         if not file.exists():
             raise FileNotFoundError(f"There is no ranker at {file}; train the arm again.")
     header = json.loads(path.with_suffix(".json").read_text())
     vocabulary = {name: tuple(words) for name, words in header["vocabulary"].items()}
     booster = lgb.Booster(model_str=path.read_text())
-    return Ranker(booster, tuple(header["columns"]), vocabulary, header["seed"])
+    return TreeRanker(booster, tuple(header["columns"]), vocabulary, header["seed"])
 
 
-def train(rows: pa.Table, columns: Sequence[str], seed: int = 0, n_trees: int = N_TREES) -> Ranker:
+def train(
+    rows: pa.Table,
+    columns: Sequence[str],
+    seed: int = 0,
+    n_trees: int = N_TREES,
+    linear: Linear | None = None,
+) -> Ranker:
     """A ranker that has learnt the order of `grade` within `request_id` from `columns`.
 
     `rows` has request_id, candidate_pin_id, position (from 1), grade (0 to 4) and the columns:
@@ -98,12 +129,13 @@ def train(rows: pa.Table, columns: Sequence[str], seed: int = 0, n_trees: int = 
     out of the score (github.com/lightgbm-org/LightGBM/pull/5929). Requests in which nothing was
     acted on say nothing about order and are left out. Neither the order of the rows nor the number
     of threads (OMP_NUM_THREADS, else all cores) makes a difference. Raises ValueError where no
-    request is left.
+    request is left. `linear`: for a linear ranker in place of trees, by `train_linear`.
     """
+    if linear is not None:
+        return train_linear(rows, columns, seed, linear)
     rows = informative(rows)
-    vocabulary = {name: _words(rows[name]) for name in columns if _is_text(rows[name].type)}
-    requests = pc.run_end_encode(rows["request_id"].combine_chunks())
-    sizes = np.diff(np.concatenate([[0], np.asarray(requests.run_ends)]))
+    vocabulary = {name: words(rows[name]) for name in columns if is_text(rows[name].type)}
+    sizes = request_sizes(rows)
     n_threads = 1 if len(rows) < FEW_ROWS else 0  # 0: OpenMP's default
     settings = SETTINGS | {"seed": seed, "num_threads": n_threads}
     data = lgb.Dataset(
@@ -115,30 +147,13 @@ def train(rows: pa.Table, columns: Sequence[str], seed: int = 0, n_trees: int = 
         params=settings,
     )
     booster = lgb.train(settings, data, num_boost_round=n_trees)
-    return Ranker(booster, tuple(columns), vocabulary, seed)
-
-
-def informative(rows: pa.Table) -> pa.Table:
-    """The rows of requests with a grade above 0, ordered by request_id and candidate_pin_id.
-
-    Rows that are so already are not copied. Raises ValueError where no request is left.
-    """
-    keys = ["request_id", "candidate_pin_id"]
-    acted = pc.unique(rows["request_id"].filter(pc.greater(rows["grade"], 0)))
-    kept = pc.indices_nonzero(pc.is_in(rows["request_id"], acted))
-    if len(kept) == 0:
-        raise ValueError("No request in the training days was acted on; give more days.")
-    order = pc.sort_indices(rows.select(keys).take(kept), [(key, "ascending") for key in keys])
-    indices = kept.take(order).to_numpy()
-    return rows if np.array_equal(indices, np.arange(len(rows))) else rows.take(indices)
+    return TreeRanker(booster, tuple(columns), vocabulary, seed)
 
 
 def _matrix(
     rows: pa.Table, columns: Sequence[str], vocabulary: dict[str, tuple[str, ...]]
 ) -> pa.Table:
-    absent = [name for name in columns if name not in rows.column_names]
-    if absent:
-        raise ValueError(f"The rows lack the columns {', '.join(absent)} that the ranker sees.")
+    rows = of_columns(rows, columns)
     values = [
         pc.index_in(rows[name].cast(pa.string()), pa.array(vocabulary[name], pa.string()))
         if name in vocabulary
@@ -146,18 +161,3 @@ def _matrix(
         for name in columns
     ]
     return pa.table([v.cast(pa.float32()) for v in values], names=list(columns))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _words(values: pa.ChunkedArray) -> tuple[str, ...]:
-    return tuple(sorted(pc.unique(values.cast(pa.string()).drop_null()).to_pylist()))
-
-
-def _write_aside(path: Path, text: str) -> None:
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text)
-    aside.replace(path)

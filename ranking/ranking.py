@@ -18,8 +18,11 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from ranking.labels import GRADES
+from ranking.linear import SETTINGS as LINEAR_SETTINGS
 from ranking.metrics import METRICS, MetricValue, evaluate, places
-from ranking.ranker import N_TREES, SETTINGS, Ranker, informative, load_ranker, train
+from ranking.ranker import N_TREES, SETTINGS, Ranker, load_ranker, train
+from ranking.recipe import Linear
+from ranking.rows import informative
 from sql.database import Database, fingerprint
 from sql.tables import feature_importances, manifest, models, ranking_metrics, rankings
 
@@ -112,15 +115,19 @@ def train_arm(
     train_to: dt.date,
     seed: int,
     rows: Callable[[], pa.Table] | None = None,
+    linear: Linear | None = None,
 ) -> Model:
     """Train an arm on the days from `train_from` to `train_to`: a model file and its rows in SQL.
 
     `rows` gives a `training_table` with at least the arm's columns where several arms share one;
-    it is called only where the arm has to be trained. Raises ValueError as `training_table` does.
+    it is called only where the arm has to be trained. `linear`: for a linear ranker, not trees.
+    Raises ValueError as `training_table` does.
     """
-    piece, path = f"{date}/{arm}", home / "models" / f"{date}" / f"{arm}.txt"
+    piece, file = f"{date}/{arm}", f"{arm}.json" if linear else f"{arm}.txt"
+    path = home / "models" / f"{date}" / file
     inputs = _input_states(database, feature_version, train_from, train_to)
-    state = fingerprint(SCHEMA, SETTINGS, N_TREES, columns, seed, train_from, train_to, inputs)
+    settings = (SETTINGS, N_TREES) if linear is None else (LINEAR_SETTINGS, asdict(linear))
+    state = fingerprint(SCHEMA, *settings, columns, seed, train_from, train_to, inputs)
     known = _model(database, date, arm)
     if known and path.exists() and database.is_done("model", piece, state):
         return known
@@ -128,14 +135,14 @@ def train_arm(
         table = training_table(database, feature_version, columns, train_from, train_to)
     else:
         table = rows()
-    ranker = train(table, columns, seed)
+    ranker = train(table, columns, seed, linear=linear)
     database.forget("model", piece)
     ranker.save(path)
     model = Model(
         date, arm, feature_version,
         model_version=hashlib.sha256(path.read_bytes()).hexdigest()[:12],
         path=path.relative_to(home).as_posix(),
-        columns=json.dumps(list(columns)),
+        columns=json.dumps(list(ranker.columns)),
         train_from=train_from,
         train_to=train_to,
         n_rows=len(table),

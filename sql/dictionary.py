@@ -19,6 +19,7 @@ MADE_OF = {
         "engagement_features",
     ),
     "feature_coverage": ("pin_visuals",),
+    "current_feature_versions": ("manifest",),
 }  # fmt: skip
 DERIVED = {
     **{a: ("INTEGER", f"1 if the user did a {a} on the candidate pin, else 0") for a in ACTIONS},
@@ -29,6 +30,8 @@ DERIVED = {
     "has_object": ("INTEGER", "1 if an object was found, else 0; null where no image was read"),
     "width_px": ("DOUBLE", "width of the box, pixels of the original image"),
     "height_px": ("DOUBLE", "height of the box, pixels of the original image"),
+    "kind": ("TEXT", "detected: objects as found; true_boxes: true boxes where they are known"),
+    "since": ("TIMESTAMP", "when it became the current one, UTC"),
     "what": ("TEXT", "what is counted"),
     "n": ("BIGINT", "how many there are"),
     "n_covered": ("BIGINT", "how many of them are covered"),

@@ -4,6 +4,7 @@ Heavy imports happen inside the functions, so that `related-pins --help` is quic
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from sql.database import Database
 
 HOME = Path(".related-pins")
+BACKFILL = "backfill"  # holds a home per day while past days are made
 _HOME_HELP = "Folder of the embedded database, visual shards, models and reports."
 _DB_HELP = "URL of a database other than HOME's own."
 Home = Annotated[Path, typer.Option(envvar="RELATED_PINS_HOME", help=_HOME_HELP)]
@@ -29,10 +31,12 @@ def opened(home: Path, db: str | None) -> "Database":
 
 
 def clear_leftovers(home: Path) -> None:
-    """Deletes what killed processes of this machine were writing aside, `.<name>.<process id>`.
+    """Deletes what killed processes of this machine were writing aside, `.<name>.<process id>`,
+    and the homes of days of a backfill that was killed.
 
-    A file of a process that is still there stays.
+    A file of a process that is still there stays. To be called while the home is locked.
     """
+    shutil.rmtree(home / BACKFILL, ignore_errors=True)
     for path in home.rglob(".*"):
         process = path.suffix.removeprefix(".")
         if process.isdigit() and path.is_file() and not _runs(int(process)):

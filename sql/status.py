@@ -46,7 +46,8 @@ class TableState:
 @dataclass(frozen=True)
 class Version:
     """A feature version: its kind where it is the current one of a kind (detected, true_boxes), its
-    pins, objects and shards, and when its last shard was written.
+    pins, objects, shards and candidate pairs, days with interest, and when its last shard was
+    written.
     """
 
     feature_version: str
@@ -54,6 +55,8 @@ class Version:
     pins: int
     objects: int
     shards: int
+    pairs: int
+    days: int
     last_shard_at: dt.datetime | None
 
 
@@ -141,19 +144,30 @@ def _versions(database: Database, current: dict[str, str]) -> Iterable[Version]:
     pins = sa.select(
         pin_visuals.c.feature_version, sa.func.count(), sa.func.sum(pin_visuals.c.n_objects)
     ).group_by(pin_visuals.c.feature_version)
-    shards = (
-        sa.select(manifest.c.feature_version, sa.func.count(), sa.func.max(manifest.c.finished_at))
-        .where(manifest.c.step == "visuals")
+    step = manifest.c.step
+    work = (
+        sa.select(
+            manifest.c.feature_version,
+            sa.func.count(sa.case((step == "visuals", 1))),
+            sa.func.sum(sa.case((step == "pair_features", manifest.c.n_rows), else_=0)),
+            sa.func.count(sa.case((step == "pair_interest", 1))),
+            sa.func.max(sa.case((step == "visuals", manifest.c.finished_at))),
+        )
+        .where(step.in_(("visuals", "pair_features", "pair_interest")))
         .group_by(manifest.c.feature_version)
     )
     with database.engine.connect() as connection:
         seen = {name: (n, int(objects or 0)) for name, n, objects in connection.execute(pins)}
-        made = {name: (n, at) for name, n, at in connection.execute(shards)}
+        made: dict[str, tuple[int, int, int, dt.datetime | None]] = {
+            name: (shards, int(pairs), days, at)
+            for name, shards, pairs, days, at in connection.execute(work)
+        }
     kinds = {name: kind for kind, name in current.items()}
-    found = [
-        Version(name, kinds.get(name), *seen.get(name, (0, 0)), *made.get(name, (0, None)))
-        for name in {*seen, *made, *kinds}
-    ]
+    found = []
+    for name in {*seen, *made, *kinds}:
+        n_pins, objects = seen.get(name, (0, 0))
+        work_done = made.get(name, (0, 0, 0, None))
+        found.append(Version(name, kinds.get(name), n_pins, objects, *work_done))
     old = dt.datetime.min
     order = sorted(found, key=lambda v: (v.last_shard_at or old, v.feature_version), reverse=True)
     return sorted(order, key=lambda v: v.current is None)

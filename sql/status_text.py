@@ -136,6 +136,7 @@ def _version_line(version: Version) -> str:
     last = f"{version.last_shard_at:%F %T}" if version.last_shard_at else "no shard"
     return (
         f"  {version.feature_version:18} {version.pins:>10,} pins {version.objects:>11,} objects "
+        f"{version.pairs:>11,} pairs {version.days:>4,} days  "
         f"{version.shards:>6,} shards, last {last}  "
         f"{f'current ({version.current})' if version.current else 'not current'}"
     )

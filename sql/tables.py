@@ -295,7 +295,10 @@ models = _table(
     key("arm", "arm"),
     text("feature_version", "version of the visual features"),
     text("model_version", "hash of the model file"),
-    text("path", "model file (LightGBM text), relative to the home folder"),
+    text(
+        "path",
+        "model file (LightGBM text; JSON of a linear ranker), relative to the home folder",
+    ),
     text("columns", "feature columns the arm may see, as a JSON list"),
     day("train_from", "first day of training rows"),
     day("train_to", "last day of training rows"),
@@ -309,8 +312,12 @@ feature_importances = _table(
     day_key("date of the run"),
     key("arm", "arm"),
     key("feature", "feature column"),
-    real("gain_share", "share of the model's total split gain, 0 to 1"),
-    count("n_splits", "splits on the feature"),
+    real(
+        "gain_share",
+        "share of the model's total split gain; in a linear ranker, of the sum of weight times "
+        "spread; 0 to 1",
+    ),
+    count("n_splits", "splits on the feature; 0 in a linear ranker"),
 )  # fmt: skip
 
 ranking_metrics = _table(

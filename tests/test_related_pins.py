@@ -224,7 +224,7 @@ def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["daily", "backfill", "forget", "features prune", "sample",
+    ["daily", "backfill", "forget", "features use", "features prune", "sample",
      "ingest", "features", "features one", "rank", "experiment",
      "experiment run", "experiment compare", "experiment check", "experiment power",
      "experiment examination",
@@ -233,7 +233,7 @@ def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
      "detector evaluate-products", "detector thresholds", "detector dominance",
      "index build", "index update", "index status", "crops label", "crops heat",
      "features learn", "sql upgrade", "sql describe", "sql query",
-     "sql grant"],
+     "sql grant", "serve"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     printed = run(*command.split(), "--help", env={"COLUMNS": "200"})

@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from experiments.arms import AA, ABLATIONS, CONTROL, PRIMARY
+from experiments.arms import AA, ABLATIONS, CONTROL, LINEAR, PRIMARY
 from experiments.report.answer import Answer, Row, ask
 from experiments.report.figures import (
     METRICS,
@@ -188,7 +188,7 @@ def overlap_grid(database: Database, date: dt.date) -> Grid:
 
 def daily_answers(database: Database, date: dt.date) -> dict[str, Answer]:
     """Per metric, the rows of arm_daily_engagement; metrics without rows are left out."""
-    left_out = [AA, *ABLATIONS]
+    left_out = [AA, *LINEAR, *ABLATIONS]
     asked = {m: ask(database, _DAILY, date=date, metric=m, left_out=left_out) for m in METRICS}
     return {metric: answer for metric, answer in asked.items() if answer.rows}
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from experiments.arms import AA, ABLATIONS, CONTROL, PRIMARY
+from experiments.arms import AA, ABLATIONS, CONTROL, LINEAR, PRIMARY
 from experiments.report.answer import Answer, Row, ask
 from experiments.report.figures import (
     METRICS,
@@ -42,7 +42,7 @@ _SEGMENTS = """
 
 def segment_answers(database: Database, date: dt.date) -> dict[str, Answer]:
     """Per metric, the rows of experiment_lift of the largest segments and the judged arms."""
-    fixed = {"estimator": ESTIMATOR, "left_out": [AA, *ABLATIONS], "most": MOST_SEGMENTS}
+    fixed = {"estimator": ESTIMATOR, "left_out": [AA, *LINEAR, *ABLATIONS], "most": MOST_SEGMENTS}
     return {
         metric: ask(database, _SEGMENTS, date=date, metric=metric, **fixed) for metric in METRICS
     }

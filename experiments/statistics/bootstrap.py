@@ -16,6 +16,7 @@ import numpy as np
 from experiments.estimators.rankings import Reals, Sums, ratio_value
 
 N_REPLICATES = 1000
+SAME = 1e-12  # relative difference below which two replicates are one number
 USERS_AT_ONCE = 2048
 MIN_DEFINED = 0.99  # share of replicates whose control is above 0, for an interval of lift
 
@@ -84,6 +85,9 @@ def lift(treatment: Replicates, control: Replicates) -> list[Lift]:
 
 
 def _lift(treatment: float, treatments: Reals, control: float, controls: Reals) -> Lift:
+    # which way equal sums are rounded depends on the processor and the number of threads
+    same = np.isclose(treatments, controls, rtol=SAME, atol=0)
+    treatments = np.where(same, controls, treatments)
     defined = np.isfinite(controls) & (controls > 0)
     low = high = nan
     if control > 0 and defined.mean() >= MIN_DEFINED:

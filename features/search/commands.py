@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from features.search.results import Match, SearchResults
     from sql.database import Database
 
-NAMED = 3  # matches per row of the printed table
+NAMED = 2  # matches per row of the printed table
 
 _BOX_HELP = "Crop to search for, x1,y1,x2,y2 in pixels; again for more. [default: what is found]"
 _CATEGORY_HELP = "Only objects of this category; again for more."
@@ -107,7 +107,7 @@ def _print(image: Path, results: "SearchResults", categories: list[str] | None) 
           f"{offered} offered")  # fmt: skip
     if categories and not results.objects:
         print(f"Nothing of category {', '.join(categories)} was found in it.")
-    table = Table("", "object", "score", "agreement", "offered", "found", "first of them", box=None)
+    table = Table("", "object", "score", "agreement", "offered", "matches", "first", box=None)
     for number, found in enumerate(results.objects, start=1):
         score = "" if found.score is None else f"{found.score:.2f}"
         table.add_row(

@@ -12,7 +12,7 @@ from features.search.mapped import open_mapped
 from features.search.milvus import open_milvus
 from features.search.results import Match
 
-VECTORS = "crops"  # of PinVisual: which vectors of objects are indexed, 'crops' or 'padded'
+VECTORS = "crops_in_context"  # of PinVisual: which vectors of objects are indexed
 Vectors = NDArray[np.float32]
 
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from features.search.results import Match
 
 COPY = 0.95  # cosine of whole images that makes one a copy (docs/decisions/search.md)
-SAME_THING = 0.8  # cosine of objects of one category that makes them one thing
+SAME_THING = 0.85  # cosine of two objects of one category that makes them one thing
 
 
 def distinct(cosines: NDArray[np.float32], same: float, most: int) -> list[int]:

@@ -147,10 +147,10 @@ def alias(kind: str, version: str) -> str:
 
 
 def quoted(value: str | Sequence[str]) -> str:
-    """A value in a filter of Milvus.
+    r"""A value in a filter of Milvus.
 
-    >>> quoted(["it's", 'a "bag"'])
-    '["it\'s", "a \\\\"bag\\\\""]'
+    >>> print(quoted(["it's", 'a "bag"']))
+    ["it's", "a \"bag\""]
     """
     return json.dumps(value, ensure_ascii=False)
 

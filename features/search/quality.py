@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 
 from features.catalogue import BOARDS
 from features.matches import interval
@@ -89,3 +90,9 @@ def mean_of(
     n = len(counts)
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=replicates)
     return float(values.mean()), *interval((drawn @ sums) / (drawn @ counts))
+
+
+def fitted(signs: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[tuple[float, ...], float]:
+    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`."""
+    model = LogisticRegression(C=1e3, max_iter=1000).fit(signs, good)
+    return tuple(model.coef_[0].tolist()), float(model.intercept_[0])

@@ -28,10 +28,11 @@ class Match:
 class ObjectResults:
     """An object of the query image, or a crop that somebody drew, and what is like it.
 
-    category, score: None for a drawn crop in which nothing was detected. agreement: how well the
-    matches agree with one another, in [0, 1]. offered: whether that suffices to show the object as
-    a starting point; a drawn crop is always offered. matches: by falling likeness
-    (features/search/likeness.py), near-duplicates once, at most as many as were asked for.
+    category, score: None for a drawn crop in which nothing was detected. agreement: how likely
+    the matches are things of its kind, 0 to 1 (features/search/agreement.py). offered: whether that
+    suffices to show the object as a starting point; a drawn crop is always offered. matches: by
+    falling likeness (features/search/likeness.py), near-duplicates once, at most as many as were
+    asked for.
     """
 
     box: Box

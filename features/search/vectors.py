@@ -1,11 +1,13 @@
 """Unit vectors by row, and which of them are nearest to a query (faiss; arXiv 2401.08281).
 
-Vectors are kept as float16, as the visual shards keep them: nothing is lost. Few are compared one
-by one; many are kept in lists by their nearest centroid (an inverted file; Jegou et al. 2011,
-doi 10.1109/TPAMI.2010.57), of which those nearest to the query are probed. What was measured to
-choose this is in docs/decisions/object_index.md.
+Vectors are kept as float16, as they are in the visual shards. Few are compared one by one; many are
+kept in lists by their nearest centroid (an inverted file; Jegou et al. 2011, doi
+10.1109/TPAMI.2010.57), of which those nearest to the query are probed. What was measured to choose
+this is in docs/decisions/object_index.md.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+FEW = 16  # queries that are not worth a second thread, which waits where the machine is busy
 EXACT_AMONG = 4096  # rows among which the nearest are found without fail
 _SELECT: Any = faiss  # whose types know the C++ constructors only
 Vectors = NDArray[np.float32]
@@ -58,7 +61,9 @@ class VectorIndex:
         among: `(N,)` which rows may be found; None for all. Without lists, or among at most 4,096
         rows, the nearest are found without fail, else with the recall of the index.
         """
-        cosines, rows = self.index.search(queries, top, params=self._parameters(among))
+        parameters = self._parameters(among)
+        with _one_thread(len(queries) <= FEW):
+            cosines, rows = self.index.search(queries, top, params=parameters)
         return cosines, rows
 
     def _parameters(self, among: Mask | None) -> Any:
@@ -81,6 +86,18 @@ class VectorIndex:
             return max(n_lists, 1)
         seen = self.index.nprobe * len(self) / self.index.nlist
         return int(min(n_lists, max(self.index.nprobe, np.ceil(seen * n_lists / n_rows))))
+
+
+@contextmanager
+def _one_thread(wanted: bool) -> Iterator[None]:
+    """Where wanted, faiss keeps to the calling thread; other threads are not concerned."""
+    threads = faiss.omp_get_max_threads()
+    if wanted:
+        faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(threads)
 
 
 def open_vectors(path: Path) -> VectorIndex:

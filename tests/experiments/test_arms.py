@@ -1,4 +1,8 @@
-from experiments.arms import AA, ABLATIONS, ARMS, CONTROL, FAMILIES, PRIMARY, SHIPPABLE
+from dataclasses import replace
+
+from experiments.arms import AA, ABLATIONS, ARMS, CONTROL, FAMILIES, LINEAR, PRIMARY, SHIPPABLE
+from experiments.plan import DAILY
+from ranking.recipe import Linear
 from sql.tables import ENGAGEMENT_FEATURES, PAIR_FEATURES, PAIR_INTEREST
 
 KNOWN = {"source", *ENGAGEMENT_FEATURES, *PAIR_FEATURES, *PAIR_INTEREST}
@@ -38,6 +42,24 @@ def test_the_oracle_is_targeted_on_true_boxes_and_is_never_shipped() -> None:
     assert ARMS["oracle"].columns == ARMS[PRIMARY].columns
     assert {a.name for a in ARMS.values() if a.feature_version_kind == "true_boxes"} == {"oracle"}
     assert SHIPPABLE == ("object_crop", "object_crop_padded", "presence", PRIMARY)
+
+
+def test_the_papers_arms_are_linear_and_judged_only_where_a_plan_names_them() -> None:
+    assert LINEAR == ("paper_control", "paper_a", "paper_b", "paper_c")
+    assert [visual(name) for name in LINEAR] == [
+        {"whole_cosine"}, {"crop_cosine"}, {"crop_cosine"}, {"whole_cosine"}
+    ]  # fmt: skip
+    assert [ARMS[name].linear for name in LINEAR] == [
+        Linear(), Linear(), Linear("crop_cosine", "same_category", 5.0),
+        Linear("whole_cosine", "same_category", 5.0),
+    ]  # fmt: skip
+    assert not set(LINEAR) & set(SHIPPABLE)
+    every = tuple(ARMS)
+    assert {arm for arm, _ in DAILY.family(every)} == set(SHIPPABLE)
+    asked = replace(DAILY, treatment="paper_c", arms=("presence",))
+    assert {arm for arm, _ in asked.family((CONTROL, "paper_c", "presence", "paper_a"))} == {
+        "paper_c", "presence"
+    }  # fmt: skip
 
 
 def test_every_targeted_column_is_in_one_family_or_the_control() -> None:

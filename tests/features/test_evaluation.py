@@ -111,6 +111,12 @@ def test_the_batch_size_does_not_matter(coco: Path) -> None:
     assert evaluate(detect, coco, coco.parent, 1) == evaluate(detect, coco, coco.parent, 8)
 
 
+def test_a_photo_that_is_missing_is_named(coco: Path) -> None:
+    (coco.parent / "9.png").unlink()
+    with pytest.raises(ValueError, match=r"The photo 9\.png of the COCO file: The file"):
+        evaluate(lambda images: [], coco, coco.parent)
+
+
 def test_latency_is_of_one_image_at_a_time(coco: Path) -> None:
     sizes = []
 

@@ -1,10 +1,13 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from features.detector import BUNDLED as DETECTOR
 from features.detector import load_detector
 from features.projection import BUNDLED, Projection, load_projection, save_projection
+from features.thresholds import write_thresholds
 
 
 def random_projection(seed: int = 0) -> Projection:
@@ -38,3 +41,14 @@ def test_what_is_saved_is_loaded_up_to_half_precision(tmp_path: Path, order: str
 def test_the_bundled_projection_is_of_the_bundled_detector() -> None:
     assert BUNDLED.exists()
     assert load_projection().learned_on == f"roi_align {load_detector().version}"
+
+
+def test_thresholds_change_what_is_kept_and_leave_the_projection_fitting(tmp_path: Path) -> None:
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(DETECTOR.with_suffix(suffix), tmp_path / f"mine{suffix}")
+    before = load_detector(tmp_path / "mine.safetensors", "cpu")
+    write_thresholds(tmp_path / "mine.safetensors", {"bag": 0.7})
+    after = load_detector(tmp_path / "mine.safetensors", "cpu")
+    assert after.version != before.version
+    assert after.pooling_version == before.pooling_version == before.version
+    assert load_projection().learned_on == f"roi_align {after.pooling_version}"

@@ -4,7 +4,15 @@ from hypothesis import strategies as st
 
 from features.annotations import annotate
 from features.embedding import unit
-from features.weak_labels import centred, containment, learned, places, pool, votes
+from features.weak_labels import (
+    centred,
+    containment,
+    learned,
+    lengthened,
+    places,
+    pool,
+    votes,
+)
 
 BOARDS = ["handbags"] * 10 + ["casual shoes"] * 10 + ["outfits"] * 120
 TITLES = ["red bag", "blue bag"] * 5 + ["red shoe", "blue shoe"] * 5 + ["street style outfit"] * 120
@@ -81,6 +89,15 @@ def test_few_boxes_keep_their_votes() -> None:
     looks, kinds = two_kinds(10, 2)
     voted = np.eye(2)[kinds]
     assert learned(voted, looks, np.zeros((20, 2))) is voted
+
+
+def test_a_top_as_long_as_a_dress_is_one() -> None:
+    categories = ("dress", "pants", "top")
+    boxes = [[20.0, 30, 80, 150], [20, 30, 80, 95], [30, 100, 70, 180]]  # long, short, on the legs
+    place, guess = places(np.array(boxes), 100, 200), np.array([2, 2, 1])
+    assert lengthened(guess, place, categories).tolist() == [0, 2, 1]
+    assert lengthened(guess, place, ("bag", *categories[1:])).tolist() == [2, 2, 1]
+    assert lengthened(guess[:2], place[:2], categories).tolist() == [2, 2]
 
 
 def test_a_pair_of_shoes_is_a_twin_and_a_belt_lies_in_the_trousers() -> None:

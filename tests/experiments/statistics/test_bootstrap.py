@@ -132,3 +132,12 @@ def test_estimates_of_other_users_are_refused(world: World, theta: np.ndarray) -
     one, other = (item_position(world().sample(rng, n, n), "better") for n in (20, 30))
     with pytest.raises(ValueError, match="same users"):
         replicate({"one": one, "other": other})
+
+
+def test_rounding_is_no_effect() -> None:
+    """The same sums, added up in another order as other numbers of threads do."""
+    rng = np.random.default_rng(3)
+    values = rng.random((999, 1)) + 1
+    nearly = values * (1 + rng.choice([-1, 1], values.shape) * np.finfo(float).eps)
+    one, other = (Replicates(v.mean(axis=0), v) for v in (values, nearly))
+    assert lift(one, other)[0].p_value == lift(one, one)[0].p_value == 1.0

@@ -7,7 +7,7 @@ import pytest
 
 from features.search import vector_writer
 from features.search.build import build_index
-from features.search.index import open_index
+from features.search.index import VECTORS, open_index
 from features.search.mapped import MappedIndex
 from features.search.results import Match
 from sql.database import open_database
@@ -42,7 +42,7 @@ def all_objects(categories: tuple[str, ...] = NAMES) -> tuple[list[tuple[str, in
         for number, category in enumerate(visual.categories):
             if category in categories:
                 keys.append((content, number))
-                vectors.append(visual.crops[number])
+                vectors.append(getattr(visual, VECTORS)[number])
     return keys, np.stack(vectors).astype(np.float16).astype(np.float32)
 
 
@@ -62,7 +62,7 @@ def test_objects_are_found_in_the_order_of_their_cosines(index: MappedIndex) -> 
         cosines = vectors @ query
         best = np.argsort(-cosines, kind="stable")[:12]
         assert keys_of(matches) == [keys[row] for row in best]
-        assert [m.cosine for m in matches] == pytest.approx(cosines[best], abs=1e-5)
+        assert [m.cosine for m in matches] == pytest.approx(cosines[best], abs=1e-3)
 
 
 def test_a_match_says_what_the_shards_know_of_the_object(index: MappedIndex) -> None:
@@ -108,7 +108,7 @@ def test_a_pin_is_looked_up_without_its_image(index: MappedIndex) -> None:
         pin = max(p for p, c in PINS.items() if c == content)
         match, found = index.look_up(pin, number)
         assert (match.content_hash, match.object_no) == (content, number)
-        assert (found == vector).all()
+        assert found == pytest.approx(vector, abs=1e-3)
     match, found = index.look_up("p00")
     assert match.object_no is None
     assert found == pytest.approx(visuals(["content00"])["content00"].whole, abs=1e-3)

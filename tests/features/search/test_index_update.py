@@ -108,7 +108,7 @@ def test_other_vectors_of_objects_mean_another_build(
 ) -> None:
     for module in ("build", "index"):
         monkeypatch.setattr(f"features.search.{module}.VECTORS", "padded")
-    with pytest.raises(ValueError, match=r"holds the crops vectors.*index build"):
+    with pytest.raises(ValueError, match=r"holds the crops_in_context vectors.*index build"):
         open_index(home, VERSION)
     assert update_index(database, home, VERSION).added == len(FIRST)
     assert open_index(home, VERSION).n_images == len(FIRST)

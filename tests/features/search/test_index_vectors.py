@@ -110,7 +110,7 @@ def test_an_index_that_shrinks_or_grows_much_changes_its_kind(
 
 
 def test_equal_vectors_do_not_fool_the_measured_recall(tmp_path: Path) -> None:
-    vectors = np.repeat(clustered(100, 1), 30, axis=0)
+    vectors = np.repeat(clustered(50, 1), 60, axis=0)
     writer = VectorWriter()
     writer.add(vectors)
     assert float(writer.write(tmp_path / "x").split()[-1]) == 1

@@ -1,0 +1,7 @@
+-- One row per kind of feature version: the one that is current, which the rankers are trained on.
+SELECT
+    piece AS kind,
+    feature_version,
+    finished_at AS since
+FROM manifest
+WHERE step = 'feature_version' AND feature_version IS NOT NULL
