@@ -105,6 +105,21 @@ def test_a_new_day_is_made_alone(world: World, made: list[PairWork]) -> None:
     assert not any(work.with_features for work in made)
 
 
+def test_a_day_made_by_itself_is_bit_by_bit_what_it_is_among_others(
+    world: World, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    world.crops |= {(f"u{n}", f"p{rng.integers(12):02d}", int(rng.integers(7)), DAYS[n % 2])
+                    for n in range(60)}  # fmt: skip
+    for n_days in (1, 2, 3):
+        world.refresh(DAYS[:n_days])
+    anew = open_database(tmp_path / "anew.db")
+    anew.upgrade()
+    at_once = replace(world, database=anew, home=tmp_path / "anew")
+    at_once.refresh()
+    assert at_once.rows() == world.rows()
+
+
 def test_a_late_crop_makes_the_days_after_it_anew(world: World, made: list[PairWork]) -> None:
     world.refresh()
     made.clear()

@@ -1,4 +1,4 @@
-"""`related-pins search` with the bundled detector on drawn outfits: the table, JSON, the picture."""
+"""`related-pins search` with the bundled detector on drawn outfits: table, JSON, picture."""
 
 import json
 from pathlib import Path

@@ -2,8 +2,8 @@
 
 import features.serve.commands
 import related_pins
-from tests.quick_visuals import quick_extractor
+from tests.features.serve.served import extractor
 
 if __name__ == "__main__":
-    features.serve.commands.visual_extractor = lambda *_: quick_extractor()
+    features.serve.commands.visual_extractor = lambda *_: extractor()
     related_pins.main()

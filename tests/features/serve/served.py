@@ -10,18 +10,38 @@ import pyarrow as pa
 from PIL import Image as pil
 
 from features.daily import refresh_pairs
+from features.detector import Detections
+from features.images import Image
 from features.search.build import build_index
 from features.serve.service import Service, make_service
 from features.store import VisualStore
+from features.visuals import VisualExtractor, VisualSettings
 from sql.database import Database, open_database
 from sql.tables import METADATA
-from tests.quick_visuals import quick_extractor
+from tests.quick_visuals import Halves, Thumbnails
 
 DATE = dt.date(2026, 11, 15)
 ARMS = ("presence", "targeted", "whole_image")
-SIZE = (240, 320)
+SIZE = (240, 330)
 FAMILIES, MEMBERS = 3, 14
 HOSTS = ("testserver", "127.0.0.1")
+
+
+class Thirds(Halves):
+    """Finds a bag in the upper third of every image and a shoe in the lower one."""
+
+    version = "thirds"
+
+    def _halves(self, image: Image) -> Detections:
+        third, width, height = image.height // 3, image.width, image.height
+        boxes = [[0, 0, width, third], [0, height - third, width, height]]
+        scores = np.array([0.95, 0.94], dtype=np.float32)
+        found = np.array(boxes, dtype=np.float32)
+        return Detections(found, scores, ("bag", "shoe"), width, height)
+
+
+def extractor() -> VisualExtractor:
+    return VisualExtractor(Thirds(), Thumbnails(), VisualSettings(pooling="crop"))
 
 
 @dataclass(frozen=True)
@@ -34,15 +54,17 @@ class Served:
     pins: dict[str, Path]
 
     def service(self, **changes: object) -> Service:
-        made = make_service(self.database, self.home, self.source, quick_extractor(), hosts=HOSTS)
+        made = make_service(self.database, self.home, self.source, extractor(), hosts=HOSTS)
         return replace(made, **changes)  # type: ignore[arg-type]
 
 
 def drawn(family: int, member: int) -> pil.Image:
-    """Light above and dark below, so that two objects are found; a family shares its patterns."""
-    rng, noise = np.random.default_rng(family), np.random.default_rng([family, member])
-    tiles = 60 + rng.integers(0, 90, (8, 6, 3)) + noise.integers(0, 50, (8, 6, 3))
-    tiles[:4] += 50
+    """A family shares its upper and its lower third but for some noise; what is between is each
+    pin's own, so that objects are alike and no whole image is a copy.
+    """
+    rng, own = np.random.default_rng(family), np.random.default_rng([family, member])
+    tiles = rng.integers(0, 220, (9, 6, 3)) + own.integers(0, 15, (9, 6, 3))
+    tiles[3:6] = own.integers(0, 250, (3, 6, 3))
     return pil.fromarray(tiles.astype(np.uint8)).resize(SIZE, pil.Resampling.NEAREST)
 
 
@@ -56,7 +78,7 @@ def make_served(root: Path) -> Served:
     database = open_database(home / "related_pins.db")
     database.upgrade()
     served = Served(database, home, source, pins)
-    _fill(served, quick_extractor().feature_version)
+    _fill(served, extractor().feature_version)
     return served
 
 
@@ -71,7 +93,7 @@ def _fill(served: Served, version: str) -> None:
     queries = [pin for pin in pins if pin.endswith("-0")]
     pairs = [(query, pin) for query in queries for pin in pins if pin != query]
     _add(database, "candidates", [_pair(*pair) | {"source": "board"} for pair in pairs])
-    VisualStore(database, served.home, version).refresh(pins, quick_extractor().extract)
+    VisualStore(database, served.home, version).refresh(pins, extractor().extract)
     refresh_pairs(database, served.home, version, [DATE])
     database.mark_done("feature_version", "detected", version, 0, feature_version=version)
     for arm, key in _ORDERS.items():

@@ -79,7 +79,7 @@ def test_a_picture_outside_of_the_source_folder_is_not_served(served: Served) ->
 
 
 def test_a_crop_of_a_pin(client: TestClient) -> None:
-    shown = client.get("/pins/f1-0/crop?box=0,0,240,160")
+    shown = client.get("/pins/f1-0/crop?box=0,0,240,110")
     assert shown.text.count('<a class="card"') > 3
     assert client.get("/pins/f1-0/crop?box=0,0,1").json()["detail"].startswith("A box is")
     assert client.get("/pins/nobody/crop?box=0,0,9,9").status_code == 404
