@@ -118,18 +118,6 @@ class Database:
             for statement in statements:
                 cursor.execute(self._render(statement, {}))
 
-    def analyze(self, *tables: sa.Table) -> None:
-        """Look at a sample of the tables, so that queries of them are planned by what is in them.
-
-        Without it SQLite, and PostgreSQL soon after a table was filled, may take a table of
-        millions for one of a few rows and join it by going through it again and again.
-        """
-        with self.engine.begin() as connection:
-            if self.is_sqlite:
-                connection.exec_driver_sql("PRAGMA analysis_limit = 1000")
-            for table in tables:
-                connection.exec_driver_sql(f"ANALYZE {table.name}")
-
     def is_done(self, step: str, piece: str, fingerprint: str) -> bool:
         """Whether the piece was finished from inputs with this fingerprint."""
         return self.made_from(step, piece) == fingerprint
