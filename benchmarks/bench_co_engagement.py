@@ -147,19 +147,23 @@ def show(
     title: str, kinds: Mapping[str, Kind], saved: pd.DataFrame, candidates: pd.DataFrame,
     shelf: list[str],
 ) -> None:  # fmt: skip
-    """One table: a line per kind."""
+    """One table: a line per kind, the last column its difference from the first kind."""
     queries = sorted(set(saved["query_pin_id"]))
     wanted, offered = (table(rows, queries, shelf) for rows in (saved, candidates))
     own = np.array(queries)[:, None] == np.array(shelf)
     print(f"\n{title}; {len(queries):,} query pins, {int(wanted.sum()):,} pins saved from them")
-    print(f"{'':36}{'bytes':>6}  candidates @10         all @10                all @50")
+    titles = ("candidates @10", "all @10", "all @50", "candidates @10, more than the first")
+    print(f"{'':36}{'bytes':>6}  " + "".join(f"{title:23}" for title in titles))
     chance = [10 / offered.sum(axis=1).mean(), 10 / len(shelf), 50 / len(shelf)]
     print(f"{'by chance':36}{'':6}  " + "".join(f"{value:<23.3f}" for value in chance))
+    first = None
     for name, kind in kinds.items():
         likeness = np.where(own, -np.inf, likenesses(kind, queries, shelf))
         among = np.where(offered, likeness, -np.inf)
         found = [recalls(among, wanted, 10), recalls(likeness, wanted, 10),
                  recalls(likeness, wanted, 50)]  # fmt: skip
+        first = found[0] if first is None else first
+        found.append(found[0] - first)
         width = next(iter(kind.values())).shape[1]
         size = width // 8 if name.endswith("bits") else 2 * width
         print(f"{name:36}{size:6}  " + "  ".join(map(with_interval, found)))

@@ -34,7 +34,7 @@ FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = 
 JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
 LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
-ORDER BY c.date, o.pin_id, o.object_no
+ORDER BY o.pin_id, o.object_no
 """
 _INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
 # Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too

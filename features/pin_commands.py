@@ -22,7 +22,7 @@ from features.options import (
     last_source,
     visual_extractor,
 )
-from sql.home import HOME, Db, Home, existing, feature_versions, opened
+from sql.home import HOME, Db, Home, clear_leftovers, existing, feature_versions, opened
 
 features_app = typer.Typer(invoke_without_command=True)
 crops_app = typer.Typer(no_args_is_help=True, help="What people's crops mark: label, heat.")
@@ -200,6 +200,7 @@ def forget(
         raise typer.BadParameter("give --pin or --user", param_hint="--pin, --user")
     kind, id = ("pin", pin) if pin is not None else ("user", str(user))
     with locked(home, db, "forget") as database:
+        clear_leftovers(home)
         database.upgrade()
         remember(database, kind, id)
         files = erase_files(database, home, kind, id)

@@ -224,7 +224,7 @@ def said_anywhere(database: Database, home: Path, *words: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    ["daily", "backfill", "forget", "features prune", "sample",
+    ["daily", "backfill", "forget", "features use", "features prune", "sample",
      "ingest", "features", "features one", "rank", "experiment",
      "experiment run", "experiment compare", "experiment check", "experiment power",
      "experiment examination",

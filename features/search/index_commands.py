@@ -25,7 +25,7 @@ Version = Annotated[
 ]
 
 
-_INDEX_HELP = "files (in the home), or milvus://HOST:PORT[/DATABASE]."
+_INDEX_HELP = "files (in the home), milvus://HOST:PORT or milvus://HOST:PORT/DATABASE."
 
 
 @index_app.command()
