@@ -130,7 +130,8 @@ class _Block:
         np.add.at(croppers, (day, rows["pin"]), rows["n_croppers"])
         by_object = [[seen.get(name, 1.0) for name in self.categories] + [0.0]
                      for seen in self.work.usual.values()]  # fmt: skip
-        prior = np.array(by_object, dtype=np.float32)[:, self.pins.objects]
+        # not by_object[:, objects]: in its order of memory, sums depend on the number of days
+        prior = np.take(np.array(by_object, dtype=np.float32), self.pins.objects, axis=1)
         return expected_interest(share, croppers, prior), croppers
 
     def _rows(

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from PIL import Image as Photo
 
+from daily import Job, experiment_step, features_step, ingest_step, rank_step
 from experiments.arms import ARMS
 from experiments.world.sample import write_sample
-from related_pins import Job, experiment_step, features_step, ingest_step, rank_step
 from sql.database import Database, open_database
 from sql.home import feature_versions
 from sql.tables import METADATA

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image as pil
 
 import related_pins
+from daily import Job, features_step, ingest_step, rank_step
 from experiments.arms import ARMS
 from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
@@ -21,7 +22,6 @@ from features.detector import Detections
 from features.images import Image
 from features.versions import complete, use
 from features.visuals import VisualExtractor, VisualSettings
-from related_pins import Job, features_step, ingest_step, rank_step
 from sql import manifest
 from sql.database import open_database
 from sql.home import feature_versions

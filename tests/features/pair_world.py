@@ -19,7 +19,13 @@ from tests.features.visuals_for_tests import random_visual
 
 VERSION = "v1"
 DAYS = [dt.date(2026, 11, day) for day in (2, 3, 4)]
-KINDS = ((), ("bag",), ("bag", "shoes"), ("top", "bag", "top"), ("shoes",) * 9)
+KINDS = (
+    (),
+    ("bag",),
+    ("bag", "shoes"),
+    ("dress", "shoes", "hat", "belt", "bag", "top", "tie"),
+    ("shoes",) * 9,
+)
 
 
 @dataclass

@@ -1,14 +1,17 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 import features.daily
 from features import pair_store
 from features.pair_shards import KEYS, MadePairs, PairWork
+from features.pair_store import PairStore
 from sql.database import Database, open_database
-from tests.features.pair_world import DAYS, World, filled
+from tests.features.pair_world import DAYS, VERSION, World, filled
 
 
 @pytest.fixture(autouse=True)
@@ -105,6 +108,21 @@ def test_a_new_day_is_made_alone(world: World, made: list[PairWork]) -> None:
     assert not any(work.with_features for work in made)
 
 
+def test_a_day_made_by_itself_is_bit_by_bit_what_it_is_among_others(
+    world: World, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(3)
+    world.crops |= {(f"u{n}", f"p{rng.integers(12):02d}", int(rng.integers(7)), DAYS[n % 2])
+                    for n in range(60)}  # fmt: skip
+    for n_days in (1, 2, 3):
+        world.refresh(DAYS[:n_days])
+    anew = open_database(tmp_path / "anew.db")
+    anew.upgrade()
+    at_once = replace(world, database=anew, home=tmp_path / "anew")
+    at_once.refresh()
+    assert at_once.rows() == world.rows()
+
+
 def test_a_late_crop_makes_the_days_after_it_anew(world: World, made: list[PairWork]) -> None:
     world.refresh()
     made.clear()
@@ -185,3 +203,29 @@ def test_days_that_are_not_asked_for_are_made_when_they_are(world: World) -> Non
     anew = replace(world, database=fresh, home=world.home / "anew")
     anew.refresh()
     assert anew.rows() == world.rows()
+
+
+def test_pairs_are_found_by_their_pins_and_never_pin_by_pin(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to find them grows with the pairs, not with pins times pins."""
+    world.pins = {f"p{n:03d}": n for n in range(300)}
+    world.pairs = {(f"p{n:03d}", f"p{n + 1:03d}") for n in range(299)}
+    world.write()
+    joins = list[str]()
+    render = Database._render
+
+    def noted(database: Database, query: str | sa.Select[Any], params: dict[str, object]) -> str:
+        text = render(database, query, params)
+        joins.extend([text] if "CROSS JOIN" in text else [])
+        return text
+
+    monkeypatch.setattr(Database, "_render", noted)
+    store = PairStore(world.database, world.home, VERSION)
+    assert list(store.works(store.todo(store.wanted(), {})))
+    assert len(joins) > 2
+    for query in joins:
+        with world.database._cursor(write=False) as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+            steps = [detail for *_, detail in cursor.fetchall() if "SEARCH" in detail]
+        assert all("pin_id=?" in step or step.startswith("SEARCH c ") for step in steps)

@@ -123,7 +123,7 @@ def test_from_a_pin_to_what_is_like_its_objects(page: Page) -> None:
     bags = hrefs(page)
     touch_or_click(page, "Shoe: find what is like it")
     expect(page.locator(".chip[aria-current]")).to_have_text("Shoe")
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Shoe: \d+ pins look like it\."))
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"Shoe: \d+ pins, the likest first\."))
     assert hrefs(page) != bags
     assert page.locator(".shown .card .outline").count() == page.locator(".shown .card").count()
     expect(page.locator(".mark[data-selected]")).to_have_attribute("data-mark", "1")
@@ -138,7 +138,7 @@ def test_a_crop_is_drawn(page: Page) -> None:
         swipe(page)
     else:
         drag(page)
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Your crop: \d+ pins look like it"))
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"Your crop: \d+ pins, the likest first"))
     asked = page.locator(".crop .edge").bounding_box()
     whole = page.locator(".photo").bounding_box()
     assert asked is not None
@@ -151,7 +151,7 @@ def test_a_crop_is_drawn(page: Page) -> None:
 def test_a_photo_is_uploaded(page: Page, served: Served, tmp_path: Path) -> None:
     page.goto("/")
     page.set_input_files("[data-drop] [data-file] >> nth=0", served.pins["f2-3"])
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Bag: \d+ pins look like it"))
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"Bag: \d+ pins, the likest first"))
     expect(page.get_by_role("img", name="Your photo")).to_be_visible()
     expect(page.locator("[data-shelf]")).to_be_hidden()
     assert "f2-" in str(page.locator(".shown .card").first.get_attribute("href"))

@@ -13,16 +13,36 @@ import os
 import shutil
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
+from daily import (
+    Job,
+    code_version,
+    day_state,
+    experiment_step,
+    features_step,
+    ingest_step,
+    input_gates_step,
+    rank_step,
+    ranking_gates_step,
+    report_step,
+    run_day,
+    visuals_step,
+)
 from experiments.history import past_runs, record, recorded
+from features.engine import Engine, Loop
+from features.options import visual_extractor
 from sql.database import Database, open_database
 from sql.home import BACKFILL
+from sql.logs import logged
+from sql.runs import recorded_run
 from sql.tables import (
     arm_daily_engagement,
     experiment_checks,
@@ -37,6 +57,10 @@ from sql.tables import (
     traffic_metrics,
 )
 
+if TYPE_CHECKING:
+    from features.store import Progress
+    from features.visuals import VisualExtractor
+
 PUBLISHED = (
     models, feature_importances, rankings, ranking_metrics, experiment_lift, arm_daily_engagement,
     experiment_checks, traffic_metrics, quality_gates,
@@ -45,6 +69,120 @@ MADE = ("model", "rankings", "ranking_metrics", "experiment")
 FILES = ("models", "reports")
 SHARED = ("visuals", "remote", "gates.toml")
 Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """Past days to be done: from where, into which home and database, and how; `run_ids` by day.
+
+    It is pickled for the processes that make days, so `extractor` is a function of a module or an
+    Extractor.
+    """
+
+    source: Path
+    home: Path
+    url: str
+    holdout_days: int
+    extractor: Callable[[], "VisualExtractor"]
+    run_ids: Mapping[dt.date, str]
+    skip_gates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """The extractor that the options name; it is loaded when this is called."""
+
+    detector: str
+    embedder: str
+    pooling: str
+    projection: str
+
+    def __call__(self) -> "VisualExtractor":
+        return visual_extractor(self.detector, self.embedder, self.pooling, self.projection)
+
+
+@cache
+def loaded(extractor: Callable[[], "VisualExtractor"]) -> "VisualExtractor":
+    """The extractor, loaded once in a process."""
+    return extractor()
+
+
+def backfill_days(
+    database: Database,
+    work: Backfill,
+    days: Sequence[dt.date],
+    jobs: int,
+    progress: "Progress",
+    engine: Engine | None = None,
+) -> dict[dt.date, dict[str, Any]]:
+    """Does those of the days that are not done, in up to `jobs` processes; their summaries by day.
+
+    The visuals of all of them are made first. Where the home's own log ends before the last day or
+    on it, that day is done in the home itself, as the daily job does it, after the others.
+    """
+    extractor, last = loaded(work.extractor), days[-1]
+    job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates,
+              engine=engine or Loop())  # fmt: skip
+    state = day_state(database, work.source, work.holdout_days, extractor.feature_version)
+    todo = [day for day in days if not database.is_done("day", str(day), state)]
+    newest = database.read("SELECT MAX(date) AS date FROM requests")["date"][0].as_py()
+    at_the_end = newest is None or last >= newest
+    if todo:
+        visuals_step(job, work.source, extractor, ingest_first=at_the_end)
+    past = [day for day in todo if day != last or not at_the_end]
+    done: dict[dt.date, dict[str, Any]] = {}
+
+    def publish(day: dt.date, made: Callable[[], dict[str, Any]]) -> None:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", day, code_version(), work.run_ids[day]) as summary:
+            summary |= publish_day(replace(job, day=day), made(), extractor)
+            database.mark_done("day", str(day), state, 0)
+            done[day] = summary
+
+    in_order(past, partial(make_day, work), publish, min(jobs, max(len(past), 1)))
+    if todo and todo[-1] not in past:
+        progress("days", len(done), len(todo))
+        with recorded_run(database, "daily", last, code_version(), work.run_ids[last]) as summary:
+            summary |= run_day(job, work.source, lambda: extractor)
+            done[last] = summary
+    progress("days", len(todo), max(len(todo), 1))
+    return done
+
+
+def make_day(work: Backfill, day: dt.date) -> dict[str, Any]:
+    """All of a day but for its gates, in a home of its own and mostly a process of its own."""
+    extractor = loaded(work.extractor)
+    with logged(work.home, "daily", work.run_ids[day], work.url):
+        database, folder = new_home(open_database(work.url), work.home, day)
+        job = Job(
+            database, folder, day, work.holdout_days, lambda *_: None,
+            feature_version=extractor.feature_version,
+        )  # fmt: skip
+        return {
+            **ingest_step(job, work.source),
+            **features_step(job, work.source, extractor, beside=True),
+            **rank_step(job),
+            **experiment_step(job),
+            **report_step(job, work.source),
+        }
+
+
+def publish_day(job: Job, made: dict[str, Any], extractor: "VisualExtractor") -> dict[str, Any]:
+    """Runs the gates of a day that was made in a home of its own, and takes it over."""
+    own, folder = home_of(job.home, job.day)
+    judged = replace(job, database=own, feature_version=extractor.feature_version)
+    with_history(job.database, own, job.day)
+    try:
+        gates = {
+            "input_gates": input_gates_step(judged, extractor),
+            "ranking_gates": ranking_gates_step(replace(judged, home=folder)),
+        }
+    finally:
+        found = own.read("SELECT * FROM quality_gates WHERE date = :date", date=job.day)
+        job.database.replace(quality_gates, found, date=job.day)
+    take_over(own, folder, job.database, job.home, job.day)
+    report = job.home / "reports" / str(job.day) / "report.html"
+    return made | gates | {"report": str(report)}
 
 
 def days_between(first: dt.date, last: dt.date) -> list[dt.date]:

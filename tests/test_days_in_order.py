@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from experiments.backfill import days_between, in_order
+from backfill import days_between, in_order
 
 DAYS = [dt.date(2026, 10, 30) + dt.timedelta(days=n) for n in range(5)]
 
