@@ -34,7 +34,7 @@ FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = 
 JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
 LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
-ORDER BY o.pin_id, o.object_no
+ORDER BY c.date, o.pin_id, o.object_no
 """
 _INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
 # Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
@@ -259,11 +259,13 @@ class PairStore:
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-        if not days:
-            return {}
-        rows = self.database.read(_USUAL, version=self.feature_version, days=list(days))
-        shares = rows.to_pandas()
-        return {day: usual_interest(shares[shares["date"] == day]) for day in days}
+
+        def shares(day: dt.date) -> pd.DataFrame:
+            rows = self.database.read(_USUAL, version=self.feature_version, days=[day])
+            found: pd.DataFrame = rows.to_pandas()
+            return found
+
+        return {day: usual_interest(shares(day)) for day in days}
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))
