@@ -1,4 +1,5 @@
-"""Ten times the pins: peak memory and rows per second of each feature step, in its own process.
+"""Ten times the pins: peak memory and rows per second of CPU of each feature step, in a process of
+its own.
 
     python benchmarks/bench_corpus.py [--pins 2000 20000] [--visuals HOME] [--folder FOLDER]
 
@@ -165,11 +166,12 @@ def rows_of(folder: Path, table: str) -> int:
     return int(count["n"][0].as_py())
 
 
-def measured(step: Callable[[], int]) -> tuple[int, float, float, float]:
-    """(rows, seconds, MB before, MB at the peak) of a step in this process."""
-    before, start = memory("VmRSS"), time.perf_counter()
+def measured(step: Callable[[], int]) -> tuple[int, float, float, float, float]:
+    """(rows, seconds, seconds of CPU, MB before, MB at the peak) of a step in this process."""
+    before, start, busy = memory("VmRSS"), time.perf_counter(), time.process_time()
     n_rows = step()
-    return n_rows, time.perf_counter() - start, before, memory("VmHWM")
+    took = time.perf_counter() - start, time.process_time() - busy
+    return n_rows, *took, before, memory("VmHWM")
 
 
 def memory(name: str) -> float:
@@ -177,7 +179,7 @@ def memory(name: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
-def alone(step: Callable[[], int]) -> tuple[int, float, float, float]:
+def alone(step: Callable[[], int]) -> tuple[int, float, float, float, float]:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measured, step).result()
 
@@ -195,9 +197,10 @@ def measure(folder: Path, n_pins: int, share_of_queries: float, home: Path | Non
     for name, step in steps.items():
         if name.startswith("interest"):
             alone(partial(one, partial(write_crops, folder, n_pins)))
-        n_rows, seconds, before, peak = alone(step)
-        print(f"{n_pins:9,} {name:18} {n_rows:11,} {seconds:9.1f} {n_rows / seconds:10,.0f} "
-              f"{before:9.0f} {peak:7.0f} {os.getloadavg()[0]:6.1f}", flush=True)  # fmt: skip
+        n_rows, seconds, busy, before, peak = alone(step)
+        numbers = f"{n_rows:11,} {seconds:9.1f} {busy:8.1f} {n_rows / busy:9,.0f}"
+        load = os.getloadavg()[0]
+        print(f"{n_pins:9,} {name:18} {numbers} {before:9.0f} {peak:7.0f} {load:6.1f}", flush=True)
     for name, n_bytes in sizes(folder).items():
         print(f"{n_pins:9,} {name:18} {n_bytes / 1e6:11,.1f} MB", flush=True)
 
@@ -221,7 +224,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="Where the corpora are made and deleted.")
     options = parser.parse_args()
     print(machine("pyarrow", "numpy", "pandas"))
-    print(f"{'pins':>9} {'step':18} {'rows':>11} {'seconds':>9} {'rows/s':>10} "
+    print(f"{'pins':>9} {'step':18} {'rows':>11} {'seconds':>9} {'of CPU':>8} {'rows/s':>9} "
           f"{'MB before':>9} {'peak':>7} {'load':>6}")  # fmt: skip
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         for n_pins in options.pins:

@@ -54,7 +54,7 @@ from sql.home import existing, feature_versions
 
 Vectors = NDArray[np.float32]
 Visuals = Mapping[str, PinVisual]
-SHOWN, DEPTH = 20, 400
+SHOWN, DEPTH, BATCH = 20, 400, 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,15 +154,16 @@ class World:
 
 def quality(world: World, n_products: int, progress: Progress) -> None:
     """Prints precision of each way, for street and for product queries."""
-    pixels, whole_of = PixelCrops(world), {pin: world.found[pin].whole for pin in world.shelved}
-    found = {pin: world.found[pin] for pin in world.shelved}
+    embedded, found = PixelCrops(world), {pin: world.found[pin] for pin in world.shelved}
+    pixels = embedded.of({pin: v.boxes for pin, v in found.items()}, progress)
+    true_pixels = embedded.of({pin: world.true[pin].boxes for pin in world.photos["val"]}, progress)
     shelves = {
-        "whole image": shelf({pin: vector[None] for pin, vector in whole_of.items()}),
-        "crop": shelf({pin: pixels.of(pin, v.boxes) for pin, v in ticked(found, progress)}),
+        "whole image": shelf({pin: v.whole[None] for pin, v in found.items()}),
+        "crop": shelf(pixels),
         "object": shelf({pin: getattr(v, VECTORS) for pin, v in found.items()},
                         {pin: v.colours for pin, v in found.items()}),
     }  # fmt: skip
-    street = list(street_queries(world, pixels))
+    street = list(street_queries(world, true_pixels))
     products = list(product_queries(world, pixels, n_products))
     print(f"{'':37}category                                  category and colour")
     head = "  ".join(f"at {at:<2} [95 %]         " for at in (1, 5, 20))
@@ -207,32 +208,37 @@ def shelf(vectors: Mapping[str, Vectors], colours: Mapping[str, Vectors] | None 
     return Shelf(stacked, np.concatenate(list(colours.values())), pins)
 
 
-def ticked(found: Visuals, progress: Progress) -> Iterator[tuple[str, PinVisual]]:
-    for number, item in enumerate(found.items(), start=1):
-        yield item
-        progress("pixels of crops", number, len(found))
-
-
 class PixelCrops:
     """Boxes embedded as the whole images are: pixels alone, nothing learned here."""
 
     def __init__(self, world: World) -> None:
         self.world, self.embedder = world, Embedder()
 
-    def of(self, pin: str, boxes: Vectors) -> Vectors:
+    def of(self, boxes: Mapping[str, Vectors], progress: Progress) -> dict[str, Vectors]:
+        """Vectors of boxes of images, by pin; many images at a time, which is quicker."""
+        found, pins = {}, list(boxes)
+        for start in range(0, len(pins), BATCH):
+            part = pins[start : start + BATCH]
+            crops = [self._cut(pin, boxes[pin]) for pin in part]
+            vectors = self.embedder.embed([crop for some in crops for crop in some])
+            ends = np.cumsum([len(some) for some in crops])[:-1]
+            found |= dict(zip(part, np.split(vectors, ends), strict=True))
+            progress("pixels of crops", start + len(part), len(pins))
+        return found
+
+    def _cut(self, pin: str, boxes: Vectors) -> list[NDArray[np.uint8]]:
         picture = pil.fromarray(load_image(self.world.source / self.world.files[pin]).pixels)
-        return self.embedder.embed([cut(picture, box, self.embedder.side) for box in boxes])
+        return [cut(picture, box, self.embedder.side) for box in boxes]
 
 
-def street_queries(world: World, pixels: PixelCrops) -> Iterator[Query]:
+def street_queries(world: World, pixels: Mapping[str, Vectors]) -> Iterator[Query]:
     extractor, rng = visual_extractor("bundled", "lite0", "roi_align"), np.random.default_rng(7)
     for pin in world.photos["val"]:
         visual = world.true[pin]
         elsewhere = at_random(visual, extractor, world.source / world.files[pin], rng)
-        crops = pixels.of(pin, visual.boxes)
         for number, kind in enumerate(world.kinds[pin]):
             own = getattr(visual, VECTORS)[number]
-            vectors = {"whole image": visual.whole, "crop": crops[number], "object": own,
+            vectors = {"whole image": visual.whole, "crop": pixels[pin][number], "object": own,
                        "random crop": getattr(elsewhere, VECTORS)[number],
                        "object, colour": own}  # fmt: skip
             yield Query(pin, kind, vectors, visual.colours[number])
@@ -250,14 +256,18 @@ def at_random(
     return extractor.describe([load_image(path)], [there])[0]
 
 
-def product_queries(world: World, pixels: PixelCrops, n: int) -> Iterator[Query]:
+def product_queries(world: World, pixels: Mapping[str, Vectors], n: int) -> Iterator[Query]:
     named = [pin for pin in world.shelved if len(world.kinds[pin]) == 1 and pin not in world.true]
     named = [pin for pin in named if world.kinds[pin][0][1] and len(world.found[pin].scores)]
     for pin in np.random.default_rng(7).permutation(named)[:n].tolist():
         visual, number = world.found[pin], world.found[pin].dominant
         own = getattr(visual, VECTORS)[number]
-        crop = pixels.of(pin, visual.boxes[[number]])[0]
-        vectors = {"whole image": visual.whole, "crop": crop, "object": own, "object, colour": own}
+        vectors = {
+            "whole image": visual.whole,
+            "crop": pixels[pin][number],
+            "object": own,
+            "object, colour": own,
+        }
         yield Query(pin, world.kinds[pin][0], vectors, visual.colours[number])
 
 

@@ -51,9 +51,11 @@ def served(app: FastAPI) -> Iterator[str]:
     while not server.started:
         time.sleep(0.05)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/api/search"
-    server.should_exit = True
-    thread.join()
+    try:
+        yield f"http://127.0.0.1:{port}/api/search"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def main() -> None:
     print(machine("torch", "fastapi", "uvicorn"), f"load {os.getloadavg()[0]:.1f}")
     extractor = visual_extractor("bundled", "lite0", "roi_align", "bundled")
     service = make_service(existing(given.home, None), given.home, given.source, extractor)
-    print(f"{service.finder.state()}")
+    service.finder.check()
+    print(service.finder.state())
     files = sorted((given.source / "photos").iterdir())[: given.photos]
     photos = [file.read_bytes() for file in files]
     with served(create_app(service)) as ours, served(plain_app(service)) as plain:

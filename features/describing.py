@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from features.devices import batch_size
-from features.images import Image, UnreadableImage, load_image
+from features.images import Image, UnreadableImage, try_image
 from features.shards import write_shard
 from features.visuals import PinVisual
 from sql.manifest import fingerprint
@@ -92,11 +92,11 @@ def describe_files(
     size = batch_size()
     with decoders or _decoders() as pool:
         batches = [slice(start, start + size) for start in range(0, len(files), size)]
-        loading = [[pool.submit(_load, path) for path in files[batch]] for batch in batches[:2]]
+        loading = [[pool.submit(try_image, path) for path in files[batch]] for batch in batches[:2]]
         for number, batch in enumerate(batches):
             if number + 2 < len(batches):
                 ahead = files[batches[number + 2]]
-                loading.append([pool.submit(_load, path) for path in ahead])
+                loading.append([pool.submit(try_image, path) for path in ahead])
             loaded = [future.result() for future in loading[number]]
             loading[number] = []
             images = []
@@ -120,10 +120,3 @@ def _decoders() -> Executor:
         if tasks := cpu_tasks():
             return tasks
     return ThreadPoolExecutor(max(2, torch.get_num_threads()))
-
-
-def _load(path: Path) -> Image | UnreadableImage:
-    try:
-        return load_image(path)
-    except UnreadableImage as error:
-        return error

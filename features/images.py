@@ -79,6 +79,14 @@ def load_image(source: str | Path | bytes, limits: Limits | None = None, uri: st
     )
 
 
+def try_image(path: Path) -> Image | UnreadableImage:
+    """The image at a path, or why it is none."""
+    try:
+        return load_image(path)
+    except UnreadableImage as error:
+        return error
+
+
 def image_file(source: Path, image: str) -> Path:
     """The path of an image of the source folder.
 

@@ -19,7 +19,7 @@ from sql.database import Database, fingerprint
 from sql.tables import crops as crops_table
 from sql.tables import object_interest, pin_objects
 
-PINS_AT_A_TIME = 4096
+PINS_AT_A_TIME = 1024
 EDGES = ("x1", "y1", "x2", "y2")
 _ROWS = pa.schema(
     {"pin_id": pa.string(), "object_no": pa.int64(), "n_croppers": pa.int64(),

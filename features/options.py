@@ -20,9 +20,7 @@ _DETECTOR_HELP = "bundled, a torchvision model by name (fasterrcnn_resnet50_fpn_
 _POOLING_HELP = "roi_align: pool the detector's own features; crop: embed the pixels of each box."
 _PROJECTION_HELP = "bundled (where it fits), none, or a file of `related-pins features learn`."
 _ENGINE_HELP = "local: this machine; ray: Ray Data on the cluster of RAY_ADDRESS, or here."
-_WORKERS_HELP = (
-    "Processes [default: 1]; with ray the most workers [default: one per GPU, else per CPU]."
-)
+_WORKERS_HELP = "Processes [default: 1]; with ray its actors [default: one per GPU, else per CPU]."
 Source = Annotated[Path, typer.Option(help=_SOURCE_HELP)]
 LastSource = Annotated[Path | None, typer.Option(help=_SOURCE_HELP + " [default: the last one]")]
 Day = Annotated[dt.datetime, typer.Option(formats=["%Y-%m-%d"], help="Nothing later is known.")]

@@ -259,11 +259,13 @@ class PairStore:
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-        if not days:
-            return {}
-        rows = self.database.read(_USUAL, version=self.feature_version, days=list(days))
-        shares = rows.to_pandas()
-        return {day: usual_interest(shares[shares["date"] == day]) for day in days}
+
+        def shares(day: dt.date) -> pd.DataFrame:
+            rows = self.database.read(_USUAL, version=self.feature_version, days=[day])
+            found: pd.DataFrame = rows.to_pandas()
+            return found
+
+        return {day: usual_interest(shares(day)) for day in days}
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))

@@ -5,6 +5,7 @@ https://docs.ray.io/en/latest/data/transforming-data.html#stateful-transforms
 """
 
 import logging
+import math
 import os
 import pickle
 from collections import Counter
@@ -27,8 +28,8 @@ STORE_BYTES = 256 * 2**20  # where no pixels go through the store
 
 
 class RayData:
-    """Ray's actors: one for each GPU, with images decoded by Ray's tasks on CPUs, or else one for
-    each CPU; at most `workers`, where that is given.
+    """Ray's actors. With GPUs one for each, or as many as `workers` says, which share them; images
+    are decoded by Ray's tasks on CPUs. Else one for each CPU, at most `workers`.
     """
 
     def __init__(self, workers: int | None) -> None:
@@ -45,31 +46,47 @@ class RayData:
         refs = [ray.put(pickle.dumps(piece)) for piece in chain(first, waiting)]
         there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         gpus = int(there.get("GPU", 0)) if gpu else 0
-        most = self.workers or gpus or int(there["CPU"])
+        cpus = int(there["CPU"])
+        size = min(len(refs), self.workers or gpus or cpus, cpus if not gpus else len(refs))
+        tries = _Tries.remote()  # type: ignore[attr-defined]
         done = ray.data.range(len(refs), override_num_blocks=len(refs)).map(
             _Worker,  # type: ignore[arg-type]
-            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, _Tries.remote()),  # type: ignore[attr-defined]
-            compute=ray.data.ActorPoolStrategy(size=min(len(refs), gpus or most, most)),
+            fn_constructor_args=(ray.put(pickle.dumps(work)), refs, tries),
+            compute=ray.data.ActorPoolStrategy(size=size),
             num_cpus=0 if gpus else 1,
-            num_gpus=1 if gpus else 0,
+            num_gpus=gpu_share(size, gpus) if gpus else 0,
         )
-        for row in done.iter_rows():
-            result = pickle.loads(row["result"])
-            if row["failed"]:
-                raise result
-            yield result
+        try:
+            for row in done.iter_rows():
+                result = pickle.loads(row["result"])
+                if row["failed"]:
+                    raise result
+                yield result
+        finally:
+            ray.kill(tries)
+
+
+def gpu_share(workers: int, gpus: int) -> float:
+    """The part of a GPU that each worker has, so that all find room.
+
+    >>> [gpu_share(workers, 2) for workers in (1, 2, 3, 8)]
+    [1.0, 1.0, 0.5, 0.25]
+    """
+    return 1 / max(1, math.ceil(workers / gpus))
 
 
 class _Worker:
     def __init__(
         self, work: "ray.ObjectRef[bytes]", pieces: "list[ray.ObjectRef[bytes]]", tries: Any
     ) -> None:
-        self.work, self.pieces, self.tries = pickle.loads(ray.get(work)), pieces, tries
+        self.blob, self.pieces, self.tries = work, pieces, tries
+        self.work: Callable[[Any], Any] | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
             if ray.get(self.tries.another.remote(row["id"])) > TRIES:
                 raise WorkerLost(TRIES)
+            self.work = self.work or pickle.loads(ray.get(self.blob))
             result = self.work(pickle.loads(ray.get(self.pieces[row["id"]])))
             return {"failed": False, "result": pickle.dumps(result)}
         except Exception as error:  # as it is, without what Ray would write around it

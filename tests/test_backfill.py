@@ -1,6 +1,7 @@
 """Backfill end to end: days made in several processes are the days that run one by one give."""
 
 import datetime as dt
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+import backfill
 import experiments.arms
+import related_pins
 from backfill import Backfill, backfill_days, make_day, publish_day
 from daily import Job, run_day
 from experiments.gates import GateFailed
@@ -55,7 +58,7 @@ def opened(home: Path) -> Database:
     return database
 
 
-def backfill(source: Path, home: Path, skip: Sequence[str] = SKIPPED) -> Backfill:
+def work(source: Path, home: Path, skip: Sequence[str] = SKIPPED) -> Backfill:
     ids = {day: new_run_id() for day in DAYS}
     return Backfill(source, home, opened(home).url, 4, quick, ids, tuple(skip))
 
@@ -76,7 +79,7 @@ def one_by_one(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def at_once(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home after the same days in two processes."""
     home = tmp_path_factory.mktemp("two") / "home"
-    done = backfill_days(opened(home), backfill(source, home), DAYS, 2, lambda *_: None)
+    done = backfill_days(opened(home), work(source, home), DAYS, 2, lambda *_: None)
     assert list(done) == DAYS
     return home
 
@@ -122,9 +125,22 @@ def test_two_processes_give_what_days_one_by_one_give(one_by_one: Path, at_once:
     assert not (at_once / BACKFILL).exists() or not list((at_once / BACKFILL).iterdir())
 
 
+def test_the_command_says_what_was_done_before(
+    source: Path, at_once: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["backfill", "--source", source, "--home", at_once, "--from", DAYS[0], "--to", DAYS[2]]
+    monkeypatch.setattr(sys, "argv", ["related-pins", *map(str, words)])
+    monkeypatch.setattr(backfill, "visual_extractor", lambda *_: quick_extractor())
+    with pytest.raises(SystemExit) as ended:
+        related_pins.main()
+    backfill.loaded.cache_clear()
+    assert not ended.value.code, capsys.readouterr().err
+    assert "0 of 3 days done now; the others were done before.\n" in capsys.readouterr().out
+
+
 def test_a_day_is_published_only_when_its_gates_pass(source: Path, at_once: Path) -> None:
     job = Job(opened(at_once), at_once, DAYS[1], 4, lambda *_: None, ("rows",))
-    again, before = backfill(source, at_once), comparable(at_once)
+    again, before = work(source, at_once), comparable(at_once)
     assert backfill_days(job.database, again, DAYS, 2, job.progress) == {}
     made = make_day(again, job.day)
     gates = at_once / "gates.toml"

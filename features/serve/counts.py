@@ -99,4 +99,4 @@ def _method(scope: Scope) -> str:
 def _route(scope: Scope) -> str:
     """The route's path with names for its parts: never what a client made up."""
     path = getattr(scope.get("route"), "path", "")
-    return path.replace(":path}", "}") or "none"
+    return path.replace(":path}", "}") or "other"

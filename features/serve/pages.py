@@ -42,6 +42,10 @@ from sql.home import feature_versions
 STATIC = Path(__file__).parent / "static"
 SHOWN = 12  # related pins per arm
 FOUND = 24  # matches per object
+NOT_DESCRIBED = (
+    "The features know nothing of this pin's image: it is new (run `related-pins daily`), or it "
+    "cannot be read (the table `quarantine` says why)."
+)
 SAME_PICTURE = {"Cache-Control": "private, max-age=600"}
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 Id = str
@@ -170,8 +174,9 @@ def one(
 ) -> HTMLResponse:
     """A pin, its objects, and what is like them."""
     pin = one_pin(service.database, service.finder.feature_version, pin_id)
-    looks = None if (missing := _no_index(service)) else _looks_of_pin(service, pin, key)
-    return page("pin.html", pin=pin, looks=looks, no_index=missing, here=pin_href(pin_id))
+    missing = _no_index(service) or ("" if pin.width else NOT_DESCRIBED)
+    looks = None if missing else _looks_of_pin(service, pin, key)
+    return page("pin.html", pin=pin, looks=looks, missing=missing, here=pin_href(pin_id))
 
 
 @router.get("/sign-in")

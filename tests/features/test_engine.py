@@ -16,6 +16,7 @@ import torch
 from PIL import Image as pil
 
 from experiments.world.sample import write_sample
+from features import engine as engine_module
 from features import pair_store
 from features import store as store_module
 from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
@@ -220,6 +221,12 @@ def test_bytes_do_not_depend_on_threads_or_on_the_way_to_a_worker(tmp_path: Path
     finally:
         torch.set_num_threads(threads)
     assert len(written) == 1
+
+
+def test_without_ray_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'related-pins\[ray\]'"):
+        named_engine("ray", None)
 
 
 def test_engines_go_by_name() -> None:

@@ -74,7 +74,7 @@ def rows(database: Database) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in database.read(READ).to_pylist()]
 
 
-@pytest.mark.parametrize("pins_at_a_time", [3, 4096])
+@pytest.mark.parametrize("pins_at_a_time", [3, 1024])
 def test_some_pins_at_a_time_give_what_all_at_once_give(
     database: Database, objects: pd.DataFrame, cropped: pd.DataFrame, pins_at_a_time: int,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,14 +1,17 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 import features.daily
 from features import pair_store
 from features.pair_shards import KEYS, MadePairs, PairWork
+from features.pair_store import PairStore
 from sql.database import Database, open_database
-from tests.features.pair_world import DAYS, World, filled
+from tests.features.pair_world import DAYS, VERSION, World, filled
 
 
 @pytest.fixture(autouse=True)
@@ -200,3 +203,29 @@ def test_days_that_are_not_asked_for_are_made_when_they_are(world: World) -> Non
     anew = replace(world, database=fresh, home=world.home / "anew")
     anew.refresh()
     assert anew.rows() == world.rows()
+
+
+def test_pairs_are_found_by_their_pins_and_never_pin_by_pin(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time to find them grows with the pairs, not with pins times pins."""
+    world.pins = {f"p{n:03d}": n for n in range(300)}
+    world.pairs = {(f"p{n:03d}", f"p{n + 1:03d}") for n in range(299)}
+    world.write()
+    joins = list[str]()
+    render = Database._render
+
+    def noted(database: Database, query: str | sa.Select[Any], params: dict[str, object]) -> str:
+        text = render(database, query, params)
+        joins.extend([text] if "CROSS JOIN" in text else [])
+        return text
+
+    monkeypatch.setattr(Database, "_render", noted)
+    store = PairStore(world.database, world.home, VERSION)
+    assert list(store.works(store.todo(store.wanted(), {})))
+    assert len(joins) > 2
+    for query in joins:
+        with world.database._cursor(write=False) as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query}")
+            steps = [detail for *_, detail in cursor.fetchall() if "SEARCH" in detail]
+        assert all("pin_id=?" in step or step.startswith("SEARCH c ") for step in steps)

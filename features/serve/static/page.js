@@ -47,7 +47,7 @@ if (stage) {
     find(`.chip[data-key="${key}"]`)?.scrollIntoView({ block: "nearest", inline: "nearest" });
     const name = find(`.chip[data-key="${key}"]`)?.textContent.trim();
     const n = shown.querySelectorAll("li").length;
-    if (name) say(`${name}: ${n} ${n === 1 ? "pin looks" : "pins look"} like it.`);
+    if (name) say(`${name}: ${n} ${n === 1 ? "pin" : "pins"}, the likest first.`);
     if (!sent && key !== "crop") history.replaceState(null, "", `?object=${key}`);
   }
 

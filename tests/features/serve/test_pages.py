@@ -2,14 +2,17 @@
 
 import io
 import re
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+import sqlalchemy as sa
 from fastapi.testclient import TestClient
 from PIL import Image as pil
 
 from features.serve.app import create_app
-from tests.features.serve.served import FAMILIES, MEMBERS, Served
+from sql.tables import pin_visuals
+from tests.features.serve.served import FAMILIES, MEMBERS, Served, make_served
 
 TOKEN = "a token of many letters"
 
@@ -36,6 +39,17 @@ def test_a_pin_shows_its_objects_and_what_is_like_them(client: TestClient) -> No
     visible = re.sub(r"<template.*?</template>", "", shown, flags=re.S)
     assert 'data-of="1"' in visible
     assert visible.count('class="outline"') == 2 + visible.count('<a class="card"')
+
+
+def test_a_pin_that_the_features_do_not_know(tmp_path: Path) -> None:
+    served = make_served(tmp_path)
+    with served.database.engine.begin() as connection:
+        connection.execute(sa.delete(pin_visuals).where(pin_visuals.c.pin_id == "f1-0"))
+    with TestClient(create_app(served.service())) as client:
+        shown = client.get("/pins/f1-0")
+        assert (shown.status_code, "The features know nothing" in shown.text) == (200, True)
+        assert "data-stage" not in shown.text
+        assert client.get("/").status_code == 200
 
 
 def test_related_pins_side_by_side(client: TestClient) -> None:
