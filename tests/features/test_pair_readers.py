@@ -18,7 +18,7 @@ from tests.sql.conftest import server
 from tests.sql.test_readers import READER
 
 __all__ = ["server"]
-N_REFRESHES = 5
+N_REFRESHES = 4
 QUERY = (
     "SELECT n.date, count(*) AS n, count(f.inputs) AS of_pairs, "
     "(SELECT count(*) FROM pair_features) AS pairs, min(f.inputs) AS first, max(f.inputs) AS last, "
