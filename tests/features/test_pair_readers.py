@@ -18,7 +18,7 @@ from tests.sql.conftest import server
 from tests.sql.test_readers import READER
 
 __all__ = ["server"]
-N_REFRESHES = 4
+N_REFRESHES = 3
 QUERY = (
     "SELECT n.date, count(*) AS n, count(f.inputs) AS of_pairs, "
     "(SELECT count(*) FROM pair_features) AS pairs, min(f.inputs) AS first, max(f.inputs) AS last, "
@@ -80,7 +80,7 @@ def test_on_postgresql(server: Database, tmp_path: Path) -> None:
 
 
 def test_any_changes_give_the_same_rows_on_postgresql(server: Database, tmp_path: Path) -> None:
-    walk(server, tmp_path, steps=4, seed=7)
+    walk(server, tmp_path, steps=3, seed=7)
 
 
 def test_a_reader_of_both_tables_is_not_what_a_deadlock_ends(
