@@ -15,7 +15,7 @@ report: .venv/runtime  ## the demo's report again, from its database
 	$(BIN)/related-pins report --date $(DATE)
 
 test: .venv/dev  ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev  ## style, types, layers
 	$(BIN)/ruff check .

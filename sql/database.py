@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sql import manifest, partitions
+from sql import exchanges, manifest, partitions
 from sql.arrow import known_types, restored, stored
 from sql.changes import Change
 from sql.connections import connect_arrow, create_engine
@@ -83,7 +83,7 @@ class Database:
         A list, tuple or set in `where` means IN; without `where` the whole table is replaced.
         Readers see the old rows or the new ones, never a mixture. The number of rows inserted.
         Where PostgreSQL has partitions for just these equalities, they are swapped; see
-        sql/partitions.py.
+        sql/exchanges.py.
         """
         data = stored(rows, table, self.engine.dialect.name)
         keys = None if self.is_sqlite else partitions.named_keys(table.name, where)
@@ -171,13 +171,13 @@ class Database:
         with partitions.aside(self.engine, table.name, filled) as names:
             with self._cursor(write=True) as cursor:
                 _fill(cursor, table.name, names, data)
-            partitions.publish(self.engine, [partitions.Exchange(table.name, keys, names)])
+            exchanges.publish(self.engine, [exchanges.Exchange(table.name, keys, names)])
         return len(data)
 
     def _publish_partitions(
         self, changes: Sequence[Change], statements: Sequence[sa.sql.dml.UpdateBase]
     ) -> None:
-        exchanges = []
+        made = []
         with ExitStack() as stack:
             for change in changes:
                 table = change.table.name
@@ -187,8 +187,8 @@ class Database:
                     for batch in change.rows("postgresql"):
                         _fill(cursor, table, names, pa.Table.from_batches([batch]))
                 gone = None if change.gone is None else sa.delete(change.table).where(change.gone)
-                exchanges.append(partitions.Exchange(table, change.whole, names, gone))
-            partitions.publish(self.engine, exchanges, statements)
+                made.append(exchanges.Exchange(table, change.whole, names, gone))
+            exchanges.publish(self.engine, made, statements)
 
     def _render(self, query: str | sa.sql.ClauseElement, params: dict[str, object]) -> str:
         if isinstance(query, str):

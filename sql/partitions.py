@@ -1,19 +1,11 @@
-"""Partitions on PostgreSQL: which tables are cut by what, and how a part is replaced.
+"""Partitions on PostgreSQL: which tables are cut by what, and where a part is filled aside.
 
-The rows of a part are loaded and committed in a table aside, which then takes the place of the old
-partition in a transaction of a few statements: a reader sees the old part or the new one. Taking
-the place needs the parent for itself (PostgreSQL, ALTER TABLE ... ATTACH PARTITION and DROP TABLE,
-https://www.postgresql.org/docs/current/ddl-partitioning.html). Readers that come meanwhile wait for
-at most `WAIT`; where a long query does not let it happen after `TRIES`, the rows are exchanged one
-by one, which waits for nobody.
-
-Partitions are in a schema of their own, so that the tables remain what people see.
+Partitions are in a schema of their own, so that the tables remain what people see. How a filled
+part takes the place of the old one is in sql/exchanges.py.
 """
 
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
 from itertools import product
@@ -35,9 +27,7 @@ PARTITIONED: dict[str, tuple[str, ...]] = {
     "pair_features": ("feature_version",),
     "pair_interest": ("feature_version", "date"),
 }
-WAIT, PAUSE_SECONDS, TRIES = "1s", 1.0, 10
 _LONGEST_NAME = 63  # bytes; PostgreSQL cuts what is longer
-_BUSY = {"55P03", "40P01"}  # lock_not_available, deadlock_detected
 
 Key = tuple[Any, ...]
 
@@ -107,7 +97,7 @@ def rows_of(table: str, rows: pa.Table, key: Key) -> pa.Table:
 
 def attach_missing(connection: sa.Connection, table: str, keys: Collection[Key]) -> None:
     """Give the table an empty partition for each key that has none. Readers need not wait."""
-    there = _attached(connection, table)
+    there = attached_partitions(connection, table)
     for key in keys:
         if (name := partition_name(table, key)) not in there and None not in key:
             _create(connection, table, key, name)
@@ -118,7 +108,7 @@ def make_room(engine: sa.Engine, table: str, keys: Collection[Key]) -> None:
     """As attach_missing, in a transaction of its own, while nobody else changes the partitions."""
     wanted = {partition_name(table, key) for key in keys}
     with engine.connect() as connection:
-        if wanted <= _attached(connection, table):
+        if wanted <= attached_partitions(connection, table):
             return
     with _alone(engine, table), engine.begin() as connection:
         attach_missing(connection, table, keys)
@@ -134,101 +124,21 @@ def aside(engine: sa.Engine, table: str, keys: Sequence[Key]) -> Iterator[dict[K
     names = {key: _aside(partition_name(table, key)) for key in keys}
     with _alone(engine, table):
         with engine.begin() as connection:
-            _drop(connection, left_aside(connection, table))
+            drop(connection, left_aside(connection, table))
             for key, name in names.items():
                 _create(connection, table, key, name)
         try:
             yield names
         finally:
             with engine.begin() as connection:
-                _drop(connection, names.values())
+                drop(connection, names.values())
 
 
-@dataclass(frozen=True)
-class Exchange:
-    """What is to change in a partitioned table.
-
-    gone: rows that go. whole: keys of partitions of which every row goes. filled: tables aside by
-    key, whose rows come.
-    """
-
-    table: str
-    whole: Collection[Key]
-    filled: Mapping[Key, str]
-    gone: sa.Delete | None = None
-
-
-def publish(
-    engine: sa.Engine,
-    exchanges: Sequence[Exchange],
-    statements: Sequence[sa.sql.dml.UpdateBase] = (),
-) -> None:
-    """Make all the exchanges, in order, and then run the statements, in one transaction.
-
-    A partition that is exchanged whole is swapped. One of which no row comes is dropped.
-    """
-    with engine.begin() as connection:
-        for exchange in exchanges:
-            for name in exchange.filled.values():
-                execute(connection, "ANALYZE {part}", part=_part(name))
-    for _ in range(TRIES):
-        try:
-            with engine.begin() as connection:
-                execute(connection, "SET LOCAL lock_timeout = {wait}", wait=Literal(WAIT))
-                _publish(connection, exchanges, statements, by_swapping=True)
-            return
-        except sa.exc.OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) not in _BUSY:
-                raise
-        time.sleep(PAUSE_SECONDS)
-    with engine.begin() as connection:
-        _publish(connection, exchanges, statements, by_swapping=False)
-
-
-def _publish(
-    connection: sa.Connection,
-    exchanges: Sequence[Exchange],
-    statements: Sequence[sa.sql.dml.UpdateBase],
-    *,
-    by_swapping: bool,
-) -> None:
-    for exchange in exchanges:
-        if exchange.gone is not None:
-            connection.execute(exchange.gone)
-        there = _attached(connection, exchange.table)
-        for key in dict.fromkeys([*exchange.whole, *exchange.filled]):
-            attached = partition_name(exchange.table, key) in there
-            _exchange(connection, exchange, key, attached, by_swapping)
-    for statement in statements:
-        connection.execute(statement)
-
-
-def _exchange(
-    connection: sa.Connection, exchange: Exchange, key: Key, attached: bool, by_swapping: bool
-) -> None:
-    table = exchange.table
-    swapped = attached and by_swapping and key in exchange.whole
-    if swapped:
-        _drop(connection, [partition_name(table, key)])
-    elif attached and key in exchange.whole:
-        execute(
-            connection, "DELETE FROM {table} WHERE {these}",
-            table=Identifier(table), these=_condition(table, key),
-        )  # fmt: skip
-    if key in exchange.filled and (swapped or not attached):
-        _take_place(connection, table, key, exchange.filled[key])
-    elif key in exchange.filled:
-        execute(
-            connection, "INSERT INTO {table} SELECT * FROM {part}",
-            table=Identifier(table), part=_part(exchange.filled[key]),
-        )  # fmt: skip
-
-
-def _take_place(connection: sa.Connection, table: str, key: Key, filled: str) -> None:
+def take_place(connection: sa.Connection, table: str, key: Key, filled: str) -> None:
     name = partition_name(table, key)
     execute(
         connection, "ALTER TABLE {part} RENAME TO {name}",
-        part=_part(filled), name=Identifier(name),
+        part=part(filled), name=Identifier(name),
     )  # fmt: skip
     _attach(connection, table, key, name)
 
@@ -237,7 +147,7 @@ def _create(connection: sa.Connection, table: str, key: Key, name: str) -> None:
     execute(
         connection,
         "CREATE TABLE {part} (LIKE {table} INCLUDING ALL, CONSTRAINT this_part CHECK ({these}))",
-        part=_part(name), table=Identifier(table), these=_condition(table, key),
+        part=part(name), table=Identifier(table), these=condition(table, key),
     )  # fmt: skip
 
 
@@ -245,14 +155,14 @@ def _attach(connection: sa.Connection, table: str, key: Key, name: str) -> None:
     """Attach a table whose CHECK says what the bounds will say: no row is looked at again."""
     execute(
         connection, "ALTER TABLE {table} ATTACH PARTITION {part} FOR VALUES {bounds}",
-        table=Identifier(table), part=_part(name), bounds=_bounds(key),
+        table=Identifier(table), part=part(name), bounds=_bounds(key),
     )  # fmt: skip
-    execute(connection, "ALTER TABLE {part} DROP CONSTRAINT this_part", part=_part(name))
+    execute(connection, "ALTER TABLE {part} DROP CONSTRAINT this_part", part=part(name))
 
 
-def _drop(connection: sa.Connection, names: Collection[str]) -> None:
+def drop(connection: sa.Connection, names: Collection[str]) -> None:
     for name in names:
-        execute(connection, "DROP TABLE IF EXISTS {part}", part=_part(name))
+        execute(connection, "DROP TABLE IF EXISTS {part}", part=part(name))
 
 
 def left_aside(connection: sa.Connection, table: str = "") -> list[str]:
@@ -268,10 +178,10 @@ def left_aside(connection: sa.Connection, table: str = "") -> list[str]:
 def drop_aside(engine: sa.Engine) -> None:
     """Drops what killed processes left aside; to be called while nobody else writes."""
     with engine.begin() as connection:
-        _drop(connection, left_aside(connection))
+        drop(connection, left_aside(connection))
 
 
-def _attached(connection: sa.Connection, table: str) -> set[str]:
+def attached_partitions(connection: sa.Connection, table: str) -> set[str]:
     query = sa.text(
         "SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid "
         "WHERE i.inhparent = to_regclass(:table)"
@@ -295,7 +205,7 @@ def _aside(name: str) -> str:
     return f"{name}_aside"
 
 
-def _part(name: str) -> Composable:
+def part(name: str) -> Composable:
     return Identifier(SCHEMA, name)
 
 
@@ -308,6 +218,6 @@ def _bounds(key: Key) -> Composable:
     return SQL("FROM ({}) TO ({})").format(row(map(Literal, key)), row(map(Literal, end)))
 
 
-def _condition(table: str, key: Key) -> Composable:
+def condition(table: str, key: Key) -> Composable:
     columns = zip(PARTITIONED[table], key, strict=True)
     return SQL(" AND ").join(SQL("{} = {}").format(Identifier(c), Literal(v)) for c, v in columns)

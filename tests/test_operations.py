@@ -17,7 +17,7 @@ import features.daily
 import features.pair_store
 import related_pins
 from features.pair_shards import MadePairs, PairWork
-from sql import partitions
+from sql import exchanges
 from sql.database import Database, open_database
 from sql.errors import in_one_line
 from sql.lock import locked
@@ -272,10 +272,10 @@ def test_a_database_that_goes_away_in_the_middle(
 def test_pairs_go_on_where_they_were_when_the_database_went_away(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database, made, exchanged = open_database(server.url), list[str](), list[object]()
+    database, made, swapped = open_database(server.url), list[str](), list[object]()
     database.upgrade()
     world = filled(database, tmp_path)
-    write, exchange = features.daily.write_pairs, partitions._exchange
+    write, swap = features.daily.write_pairs, exchanges._swap
 
     def stopped_once(pieces: Sequence[object]) -> None:
         if len(pieces) == 3:
@@ -286,14 +286,14 @@ def test_pairs_go_on_where_they_were_when_the_database_went_away(
         stopped_once(made)
         return write(work)
 
-    def exchanging(*arguments: Any) -> None:
-        exchanged.append(arguments)
-        stopped_once(exchanged)
-        exchange(*arguments)
+    def swapping(*arguments: Any) -> None:
+        swapped.append(arguments)
+        stopped_once(swapped)
+        swap(*arguments)
 
     monkeypatch.setattr(features.pair_store, "PAIRS_AT_A_TIME", 7)
     monkeypatch.setattr(features.daily, "write_pairs", writing)
-    monkeypatch.setattr(partitions, "_exchange", exchanging)
+    monkeypatch.setattr(exchanges, "_swap", swapping)
     for _ in range(2):
         with pytest.raises(Exception) as ended:  # noqa: PT011
             world.refresh()

@@ -127,7 +127,8 @@ def starting_points(visual: PinVisual, categories: Sequence[str] | None = None) 
     order = np.argsort(-dominance(visual.scores, visual.area_shares), kind="stable").tolist()
     rows = [row for row in order if categories is None or visual.categories[row] in categories]
     names = [visual.categories[row] for row in rows]
-    return [rows[place] for place in things(getattr(visual, VECTORS)[rows], names)]
+    vectors = getattr(visual, VECTORS)[rows]
+    return [rows[place] for place in things(vectors, names, visual.boxes[rows])]
 
 
 def inside(boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.float32]:

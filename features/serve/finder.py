@@ -93,9 +93,10 @@ class Finder:
             return {}
         vectors = np.stack([vector for _, vector in known.values()])
         names = [match.category or "" for match, _ in known.values()]
+        boxes = np.array([match.box for match, _ in known.values()], dtype=np.float32)
         found = {
             number: searcher.like_object(pin_id, number, top)
-            for number in (list(known)[row] for row in things(vectors, names))
+            for number in (list(known)[row] for row in things(vectors, names, boxes))
         }
         there = self._there([match for one in found.values() for match in one.matches])
         return {number: _only(one, there) for number, one in found.items()}

@@ -3,11 +3,14 @@
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from features import pair_store
+from sql import exchanges
 from sql.database import Database
 from tests.features.pair_world import World, filled
 from tests.features.test_pair_store import walk
@@ -15,7 +18,7 @@ from tests.sql.conftest import server
 from tests.sql.test_readers import READER
 
 __all__ = ["server"]
-N_REFRESHES = 5
+N_REFRESHES = 4
 QUERY = (
     "SELECT n.date, count(*) AS n, count(f.inputs) AS of_pairs, "
     "(SELECT count(*) FROM pair_features) AS pairs, min(f.inputs) AS first, max(f.inputs) AS last, "
@@ -59,6 +62,7 @@ def watch(world: World, folder: Path, way: str) -> tuple[set[str], set[str]]:
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pair_store, "PAIRS_AT_A_TIME", 16)
+    monkeypatch.setattr(exchanges, "PAUSE_SECONDS", 0.05)
 
 
 def test_on_sqlite(database: Database, tmp_path: Path) -> None:
@@ -77,3 +81,21 @@ def test_on_postgresql(server: Database, tmp_path: Path) -> None:
 
 def test_any_changes_give_the_same_rows_on_postgresql(server: Database, tmp_path: Path) -> None:
     walk(server, tmp_path, steps=4, seed=7)
+
+
+def test_a_reader_of_both_tables_is_not_what_a_deadlock_ends(
+    server: Database, tmp_path: Path
+) -> None:
+    """It has the one and asks for the other, while a refresh has the other and asks for the one."""
+    world = filled(server, tmp_path)
+    world.refresh()
+    world.pins |= {pin: seed + 20 for pin, seed in world.pins.items()}
+    with ThreadPoolExecutor(1) as pool, server.engine.connect() as reader:
+        assert reader.exec_driver_sql("SELECT count(*) FROM pair_features").scalar()
+        refreshed = pool.submit(world.refresh)
+        waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        while not refreshed.done() and not server.read(waits)["count"][0].as_py():
+            time.sleep(0.01)
+        assert reader.exec_driver_sql("SELECT count(*) FROM pair_interest").scalar()
+        reader.rollback()
+        assert refreshed.result().pairs == len(world.pairs)

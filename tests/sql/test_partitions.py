@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from sql import partitions
+from sql import exchanges, partitions
 from sql.database import Database
 from sql.partitions import PARTITIONED, as_partitioned, keys_of, named_keys, partition_name, rows_of
 from sql.schema import drop_views, refresh_views
@@ -191,9 +191,9 @@ def test_what_a_killed_run_left_aside_is_no_hindrance(server: Database) -> None:
 def test_a_long_query_does_not_keep_the_day_from_being_replaced(
     server: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitions, "WAIT", "50ms")
-    monkeypatch.setattr(partitions, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(partitions, "TRIES", 2)
+    monkeypatch.setattr(exchanges, "WAIT", "50ms")
+    monkeypatch.setattr(exchanges, "PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(exchanges, "TRIES", 2)
     server.append(impressions, shown(3, DAY, DAYS[1]))
     count = sa.select(sa.func.count()).select_from(impressions)
     with server.engine.connect() as reader:

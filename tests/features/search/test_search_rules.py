@@ -39,9 +39,12 @@ def test_an_image_has_its_best_match_alone() -> None:
 
 def test_things_of_two_categories_are_two_things_and_none_is_none() -> None:
     same = np.ones((2, 1), dtype=np.float32)
-    assert things(same, ["bag", "hat"], 0.9) == [0, 1]
-    assert things(same, ["bag", "bag"], 0.9) == [0]
-    assert things(same[:0], [], 0.9) == []
+    apart = np.array([[0.0, 0, 10, 10], [20, 0, 30, 10]], dtype=np.float32)
+    assert things(same, ["bag", "hat"], apart, 0.9) == [0, 1]
+    assert things(same, ["bag", "bag"], apart, 0.9) == [0]
+    assert things(same[:0], [], apart[:0], 0.9) == []
+    one_place = np.array([[0, 0, 10, 10], [0, 1, 10, 10]], dtype=np.float32)
+    assert things(same, ["bag", "hat"], one_place, 0.9) == [0]
 
 
 def test_colour_decides_between_equal_cosines_and_not_between_far_ones() -> None:

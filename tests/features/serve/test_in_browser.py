@@ -18,7 +18,8 @@ from tests.features.serve.served import Served
 SIZES: dict[str, ViewportSize] = {
     "desk": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844},
 }  # fmt: skip
-PLACES = [(size, scheme) for size in SIZES for scheme in ("light", "dark")]
+PLACES = [("desk", "light"), ("phone", "dark")]
+EVERYWHERE = [*PLACES, ("desk", "dark"), ("phone", "light")]
 NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, [role=button]')]
     .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim()
         || e.labels?.[0]?.textContent.trim() || e.type === 'hidden'))
@@ -82,6 +83,10 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
     context.close()
 
 
+def counted(name: str) -> re.Pattern[str]:
+    return re.compile(rf"{name}: \d+ pins, the likest first\.")
+
+
 def touch_or_click(page: Page, name: str) -> None:
     dot = page.get_by_role("link", name=name)
     dot.tap() if page.evaluate("navigator.maxTouchPoints") else dot.click()
@@ -111,6 +116,7 @@ def swipe(page: Page) -> None:
     protocol.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
+@pytest.mark.parametrize("page", EVERYWHERE, indirect=True, ids="-".join)
 def test_from_a_pin_to_what_is_like_its_objects(page: Page) -> None:
     page.goto("/")
     assert page.evaluate(PAPER) == (
@@ -119,11 +125,12 @@ def test_from_a_pin_to_what_is_like_its_objects(page: Page) -> None:
     page.get_by_role("searchbox").fill("f1-0")
     page.keyboard.press("Enter")
     page.get_by_role("link", name="Family 1 <f1-0>").click()
+    page.wait_for_url("**/pins/f1-0")
     expect(page.locator(".chip[aria-current]")).to_have_text("Bag")
     bags = hrefs(page)
     touch_or_click(page, "Shoe: find what is like it")
     expect(page.locator(".chip[aria-current]")).to_have_text("Shoe")
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Shoe: \d+ pins, the likest first\."))
+    expect(page.get_by_role("status")).to_have_text(counted("Shoe"))
     assert hrefs(page) != bags
     assert page.locator(".shown .card .outline").count() == page.locator(".shown .card").count()
     expect(page.locator(".mark[data-selected]")).to_have_attribute("data-mark", "1")
@@ -138,7 +145,7 @@ def test_a_crop_is_drawn(page: Page) -> None:
         swipe(page)
     else:
         drag(page)
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Your crop: \d+ pins, the likest first"))
+    expect(page.get_by_role("status")).to_have_text(counted("Your crop"))
     asked = page.locator(".crop .edge").bounding_box()
     whole = page.locator(".photo").bounding_box()
     assert asked is not None
@@ -151,7 +158,7 @@ def test_a_crop_is_drawn(page: Page) -> None:
 def test_a_photo_is_uploaded(page: Page, served: Served, tmp_path: Path) -> None:
     page.goto("/")
     page.set_input_files("[data-drop] [data-file] >> nth=0", served.pins["f2-3"])
-    expect(page.get_by_role("status")).to_have_text(re.compile(r"Bag: \d+ pins, the likest first"))
+    expect(page.get_by_role("status")).to_have_text(counted("Bag"))
     expect(page.get_by_role("img", name="Your photo")).to_be_visible()
     expect(page.locator("[data-shelf]")).to_be_hidden()
     assert "f2-" in str(page.locator(".shown .card").first.get_attribute("href"))
@@ -171,6 +178,7 @@ def test_what_is_no_photo_is_said(browser: Browser, address: str, tmp_path: Path
 def test_the_arm_is_switched_and_a_pair_explained(page: Page) -> None:
     page.goto("/pins/f2-0")
     page.get_by_role("link", name="Related pins").click()
+    page.wait_for_url("**/related")
     expect(page.get_by_role("heading", name="targeted")).to_be_visible()
     page.get_by_label("Arm").select_option("presence")
     expect(page.get_by_role("heading", name="presence")).to_be_visible()
