@@ -1,6 +1,7 @@
 """The status of a small home whose every number is known."""
 
 import datetime as dt
+import time
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,9 @@ def test_only_the_holder_of_the_lock_runs(server: Database, tmp_path: Path) -> N
         assert later.holder is not None
         assert later.holder.command == "daily"
         database.engine.dispose()
+    until = time.monotonic() + 30  # the server has to notice that the connection has ended
+    while status(home, server).runs[0].status == "running" and time.monotonic() < until:
+        time.sleep(0.05)
     assert status(home, server).runs[0].status == "killed"
     server.engine.dispose()
 
