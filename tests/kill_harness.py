@@ -290,7 +290,8 @@ def harness(
                 print(f"after one in {step}: {problem}", flush=True)
             shutil.rmtree(place.home)
             done = f"{outcome.kills} kills, {len(outcome.problems)} problems"
-            print(f"home {outcome.homes}: {done}, {len(outcome.lacking(each))} to go", flush=True)
+            steps = ", ".join(f"{step} {outcome.hit[step]}" for step in STEPS)
+            print(f"home {outcome.homes}: {done} ({steps})", flush=True)
     return outcome
 
 
