@@ -23,10 +23,10 @@ lint: .venv/dev  ## style, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-audit: .venv/dev  ## known vulnerabilities of the pinned packages; asks pypi.org
+audit: .venv/dev  ## known vulnerabilities of the pinned packages; asks an advisory service
 	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict \
 		--progress-spinner off || { echo "Not clean, or not audited: a vulnerability is named above," \
-		"or the service of pypi.org cannot be reached from here." >&2; exit 1; }
+		"or the advisory service cannot be reached from here." >&2; exit 1; }
 
 kill: .venv/dev  ## the daily job killed 5 times in each of its steps, and what is left compared
 	$(BIN)/python -m tests.kill_harness --each 5

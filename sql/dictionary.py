@@ -31,7 +31,6 @@ DERIVED = {
     "width_px": ("DOUBLE", "width of the box, pixels of the original image"),
     "height_px": ("DOUBLE", "height of the box, pixels of the original image"),
     "kind": ("TEXT", "detected: objects as found; true_boxes: true boxes where they are known"),
-    "since": ("TIMESTAMP", "when it became the current one, UTC"),
     "what": ("TEXT", "what is counted"),
     "n": ("BIGINT", "how many there are"),
     "n_covered": ("BIGINT", "how many of them are covered"),

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sql.contract import Field, Input
 from sql.database import Database
+from sql.forgotten import forgotten_hashes, id_hash
 from sql.runs import last_summary
 from sql.source import read_input, source_files
 from sql.tables import candidates, manifest, pin_visuals, quarantine, requests, runs
@@ -26,9 +27,9 @@ class NextRun:
     """The run of the day after the last daily run, with the settings of the last.
 
     date: None before any daily run. new_pins: pins in the source up to the date that are not
-    described; new_pairs: candidate pairs not in the database; days_to_pair: days up to the date
-    whose pairs are computed, all of them where there are new pins or pairs. These are None where
-    the source cannot be read; `unreachable` says why.
+    described; new_pairs: candidate pairs not in the database; both without erased pins.
+    days_to_pair: days up to the date on which pairs may be computed, all of them where there are
+    new pins or pairs. These are None where the source cannot be read; `unreachable` says why.
     """
 
     date: dt.date | None
@@ -46,8 +47,13 @@ def next_run(database: Database, feature_version: str | None) -> NextRun:
         source = str(last_summary(database, "source"))
         files = source_files(Path(source))
         to = date or dt.date.max
-        new_pins = len(_pins_in(files["pins"], to) - _described(database, feature_version))
-        new_pairs = len(_pairs_in(files["candidates"]) - _known_pairs(database))
+        erased = forgotten_hashes(database)["pin"]
+        pins = _pins_in(files["pins"], to) - _described(database, feature_version)
+        pairs = _pairs_in(files["candidates"]) - _known_pairs(database)
+        new_pins, new_pairs = (
+            sum(erased.isdisjoint(map(id_hash, ids)) for ids in some)
+            for some in ([(pin,) for pin in pins], pairs)
+        )
         days = {d for d in _days_in(files["requests"]) | _days(database) if d <= to}
     except (ValueError, OSError) as error:
         return NextRun(date, source, str(error))

@@ -4,6 +4,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +13,18 @@ from backfill import days_between, in_order
 DAYS = [dt.date(2026, 10, 30) + dt.timedelta(days=n) for n in range(5)]
 
 
+@pytest.fixture(autouse=True)
+def meeting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEETING", str(tmp_path / "met"))
+
+
 def number(day: dt.date) -> tuple[int, int]:
-    """(day of the month, process), the first day later than the others."""
-    time.sleep(0.3 * (day == DAYS[0]))
+    """(day of the month, process); the first day waits for another."""
+    met, until = Path(os.environ["MEETING"]), time.monotonic() + 120
+    if day != DAYS[0]:
+        met.touch()
+    while not met.exists() and time.monotonic() < until:
+        time.sleep(0.05)
     return day.day, os.getpid()
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scipy.stats import kendalltau
 
-from experiments.arms import ABLATIONS, CONTROL
+from experiments.arms import ABLATIONS, CONTROL, LINEAR
 from experiments.report.answer import Answer, Row, ask
 from experiments.report.figures import (
     Estimate,
@@ -45,7 +45,7 @@ def agreement_answer(database: Database, date: dt.date) -> Answer:
     """nDCG@10 and the lift in saves of each judged arm, the control's being 0 by definition."""
     return ask(
         database, _AGREEMENT, date=date, control=CONTROL, metric=PRIMARY_METRIC,
-        estimator=ESTIMATOR, ndcg=NDCG, left_out=list(ABLATIONS),
+        estimator=ESTIMATOR, ndcg=NDCG, left_out=[*LINEAR, *ABLATIONS],
     )  # fmt: skip
 
 

@@ -2,6 +2,6 @@
 SELECT
     piece AS kind,
     feature_version,
-    finished_at AS since
+    finished_at
 FROM manifest
 WHERE step = 'feature_version' AND feature_version IS NOT NULL

@@ -28,6 +28,7 @@ from features.ray_data import CpuTasks, RayData
 from features.store import VisualStore
 from sql.database import Database, open_database
 from sql.ingest import ingest
+from tests.conftest import ROOT
 from tests.features.engine_work import Deadly, Describe, double
 from tests.home_state import State, differences, state
 from tests.quick_visuals import quick_extractor
@@ -163,7 +164,8 @@ def test_a_killed_job_takes_its_workers_along_and_its_shards_are_not_made_again(
     calls.mkdir()
     (tmp_path / "job.py").write_text(JOB)
     words = [tmp_path / "job.py", home, calls, *photos.values()]
-    job = subprocess.Popen([sys.executable, *map(str, words)])
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    job = subprocess.Popen([sys.executable, *map(str, words)], env=environment)
     database = new_database(home)
     until(lambda: len(finished(database)) >= 2)
     job.kill()

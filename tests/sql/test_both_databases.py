@@ -37,6 +37,7 @@ def test_every_table_and_view_is_alike(
     for each in (server, database):
         fill(each, tmp_path)
         each.append(METADATA.tables["pair_interest"], interest(2, "3f9a2c41", DAY))
+        each.mark_done("feature_version", "detected", "", 0, feature_version="3f9a2c41")
     counts = {relation: assert_alike(server, database, relation) for relation in RELATIONS}
     assert sum(n > 0 for n in counts.values()) > 20
     assert all(counts[file.stem] for file in view_files())

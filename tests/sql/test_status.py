@@ -1,6 +1,7 @@
 """The status of a small home whose every number is known."""
 
 import datetime as dt
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import sqlalchemy as sa
 
 from sql import tables
 from sql.database import Database, open_database
+from sql.forgotten import remember
 from sql.ingest import ingest
 from sql.lock import locked
 from sql.next_run import next_run
@@ -93,6 +95,9 @@ def test_only_the_holder_of_the_lock_runs(server: Database, tmp_path: Path) -> N
         assert later.holder is not None
         assert later.holder.command == "daily"
         database.engine.dispose()
+    until = time.monotonic() + 30  # the server has to notice that the connection has ended
+    while status(home, server).runs[0].status == "running" and time.monotonic() < until:
+        time.sleep(0.05)
     assert status(home, server).runs[0].status == "killed"
     server.engine.dispose()
 
@@ -114,6 +119,13 @@ def test_the_next_run_describes_new_pins_and_pairs_all_days_anew(
     assert (found.date, found.source, found.unreachable) == (NEXT, str(tmp_path), None)
     assert (found.new_pins, found.new_pairs) == (2, 1)
     assert found.days_to_pair == (dt.date(2026, 11, 2), DAY, NEXT)
+
+
+def test_an_erased_pin_is_not_new(database: Database, tmp_path: Path) -> None:
+    described(database, tmp_path)
+    remember(database, "pin", "p4")
+    found = next_run(database, VERSION)
+    assert (found.new_pins, found.new_pairs) == (1, 0)
 
 
 def test_with_nothing_new_only_the_new_day_is_paired(database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """`related-pins search` with the bundled detector on drawn outfits: table, JSON, picture."""
 
 import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,21 @@ from sql.database import open_database
 from sql.tables import pins
 
 
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once() -> Iterator[None]:
+    """The real extractor, but read from its files once for all searches here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("features.search.commands.visual_extractor", cached)
+        yield
+
+
+cached = cache(visual_extractor)
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, rng = tmp_path_factory.mktemp("home"), np.random.default_rng(1)
-    files = {f"w{n}": folder / f"w{n}.png" for n in range(10)}
+    files = {f"w{n}": folder / f"w{n}.png" for n in range(6)}
     for path in files.values():
         draw_outfit(random_looks("outfit", rng), rng).image.save(path)
     database = open_database(folder / "related_pins.db")
@@ -30,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [dict.fromkeys(pins.c.keys()) | {"pin_id": pin, "image": path.name}
             for pin, path in files.items()]  # fmt: skip
     database.replace(pins, as_rows(pins, rows))
-    extractor = visual_extractor("bundled", "lite0", "roi_align")
+    extractor = cached("bundled", "lite0", "roi_align", "bundled")
     VisualStore(database, folder, extractor.feature_version).refresh(files, extractor.extract)
     build_index(database, folder, extractor.feature_version)
     return folder

@@ -20,6 +20,8 @@ SIZES: dict[str, ViewportSize] = {
 }  # fmt: skip
 PLACES = [("desk", "light"), ("phone", "dark")]
 EVERYWHERE = [*PLACES, ("desk", "dark"), ("phone", "light")]
+PATIENCE = 30_000  # milliseconds
+expect.set_options(timeout=PATIENCE)
 NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, [role=button]')]
     .filter(e => !(e.getAttribute('aria-label') || e.textContent.trim()
         || e.labels?.[0]?.textContent.trim() || e.type === 'hidden'))
@@ -65,7 +67,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, address: str) -> Iter
         base_url=address, viewport=SIZES[size], color_scheme=scheme, has_touch=phone,
         is_mobile=phone,
     )  # fmt: skip
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE)
     complaints: list[str] = []
     page = context.new_page()
     page.on("console", lambda message: complaints.append(message.text))
