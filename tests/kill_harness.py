@@ -171,13 +171,14 @@ def run_job(
         server.start()
     if job.exitcode not in (0, -9) and not (stopped and WENT_AWAY in _last_line(place)):
         where = heard[-1].step if heard else "the start"
-        raise RuntimeError(f"the job failed in {where}: {_last_line(place)}")
+        how = f"the job failed in {where}, exit code {job.exitcode}"
+        raise RuntimeError(f"{how}: {_last_line(place)}")
     return heard
 
 
 def _last_line(place: Place) -> str:
     log = place.home.parent / f"{place.home.name}.log"
-    return log.read_text().strip().splitlines()[-1]
+    return (log.read_text().strip().splitlines() or [""])[-1]
 
 
 def durations(heard: list[Told]) -> dict[str, float]:
