@@ -3,10 +3,10 @@
 import json
 import math
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +39,17 @@ class Variety:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One photo with its boxes: `(N, 4)` float32 xyxy in its pixels, `(N,)` int64 labels from 1."""
+    """One photo with its boxes: `(N, 4)` float32 xyxy in its pixels, `(N,)` int64 labels from 1.
+
+    times: how often an epoch shows it; 0.25 is in one epoch of four.
+    """
 
     path: Path
     width: int
     height: int
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
+    times: float = 1.0
 
 
 def categories_of(coco_files: CocoFiles) -> tuple[str, ...]:
@@ -57,7 +61,9 @@ def categories_of(coco_files: CocoFiles) -> tuple[str, ...]:
     return tuple(names)
 
 
-def read_coco(path: Path, folder: Path, categories: Sequence[str]) -> list[Example]:
+def read_coco(
+    path: Path, folder: Path, categories: Sequence[str], times: float = 1.0
+) -> list[Example]:
     """The photos of a COCO file that have boxes, crowds and empty boxes left out."""
     coco = json.loads(Path(path).read_text())
     names = {category["id"]: category["name"] for category in coco["categories"]}
@@ -74,18 +80,42 @@ def read_coco(path: Path, folder: Path, categories: Sequence[str]) -> list[Examp
             height=photo["height"],
             boxes=np.array([box for box, _ in objects[photo["id"]]], dtype=np.float32),
             labels=np.array([label for _, label in objects[photo["id"]]], dtype=np.int64),
+            times=times,
         )
         for photo in coco["images"]
         if photo["id"] in objects
     ]
 
 
+def repeated(examples: Sequence[Example], threshold: float) -> list[Example]:
+    """The examples, those with a rare category shown more often: `times` times the repeat factor of
+    their rarest category, max(1, sqrt(threshold / its share of the photos)).
+
+    LVIS, Gupta et al. 2019, https://arxiv.org/abs/1908.03195, section 5.
+    """
+    kinds = [set(example.labels.tolist()) for example in examples]
+    photos = Counter(kind for found in kinds for kind in found)
+    factor = {
+        kind: max(1.0, math.sqrt(threshold * len(examples) / count))
+        for kind, count in photos.items()
+    }
+    return [
+        replace(example, times=example.times * max(factor[kind] for kind in found))
+        for example, found in zip(examples, kinds, strict=True)
+    ]
+
+
 def batches(
     examples: list[Example], size: int, variety: Variety, seed: int, epoch: int
 ) -> Iterator[Batch]:
-    """Every example once, in shuffled batches of photos alike in size, decoded a batch ahead."""
+    """Every example as often as its `times` (the part of a time by chance), in shuffled batches of
+    photos alike in size, decoded a batch ahead."""
     dice = random.Random(f"{seed} {epoch}")
-    order = list(range(len(examples)))
+    order = [
+        row
+        for row, example in enumerate(examples)
+        for _ in range(math.floor(example.times + dice.random()))
+    ]
     dice.shuffle(order)
     chunk = size * 16
     rows = [
@@ -112,7 +142,8 @@ def batches(
             ahead.append(pool.submit(load, group, seed))
             if len(ahead) > 1:
                 yield ahead.popleft().result()
-        yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def augmented(

@@ -21,8 +21,16 @@ from features.backbone import MEAN, STD, lite0
 
 PYRAMID_CHANNELS = 128
 BOX_FEATURES = 256
-FIRST_LAYERS: Mapping[str, tuple[str, ...]] = {
-    "lite0": ("layers.conv_stem", "layers.bn1", *(f"layers.blocks.{n}" for n in range(3))),
+FROZEN_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "lite0": (
+        *("layers.conv_stem", "layers.bn1"),
+        *(f"layers.blocks.{stage}" for stage in range(3)),
+        *(
+            f"layers.blocks.{stage}.{block}.conv_dw"
+            for stage, blocks in ((3, 3), (4, 3), (5, 4), (6, 1))
+            for block in range(blocks)
+        ),
+    ),
     "resnet50_fpn": ("conv1", "bn1", "layer1"),
     "resnet101_fpn": ("conv1", "bn1", "layer1"),
 }
@@ -98,10 +106,10 @@ def faster_rcnn(settings: Settings, *, pretrained: bool = True) -> FasterRCNN:
 
     Raises ValueError for an unknown architecture and FileNotFoundError where weights cannot be had.
     """
-    if settings.architecture not in FIRST_LAYERS:
+    if settings.architecture not in FROZEN_LAYERS:
         raise ValueError(
             f"No architecture '{settings.architecture}' to train; use one of "
-            f"{', '.join(FIRST_LAYERS)}."
+            f"{', '.join(FROZEN_LAYERS)}."
         )
     build = _lite0 if settings.architecture == "lite0" else _resnet
     return adapted(build(settings, pretrained))

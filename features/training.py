@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -15,27 +16,37 @@ from torchvision.models.detection import FasterRCNN
 from features.catalogue import catalogue_boxes
 from features.detector import BUNDLED, load_detector, load_weights, read_settings, save_detector
 from features.everyday import everyday_boxes
-from features.examples import CocoFiles, Example, Target, Variety, batches, categories_of, read_coco
-from features.faster_rcnn import FIRST_LAYERS, Settings, faster_rcnn
+from features.examples import (
+    CocoFiles,
+    Example,
+    Target,
+    Variety,
+    batches,
+    categories_of,
+    read_coco,
+    repeated,
+)
+from features.faster_rcnn import FROZEN_LAYERS, Settings, faster_rcnn
 from features.plots import draw_losses
 from features.precision import autocast
 
-PRODUCTS_PER_BOARD = 25
-SCENES_APART = 4
+PRODUCTS_PER_BOARD = 40
+TIMES = {"scenes": 0.125, "catalogue": 0.35, "everyday": 1.0}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How a detector is trained: AdamW, one cosine with a linear warm-up, moving average.
 
-    frozen: layers of the backbone's body that are not trained; None for the first ones of its
-    architecture. backbone_rate: learning rate of the pretrained layers, as a share of the
+    frozen: layers of the backbone's body that are not trained; None for FROZEN_LAYERS of its
+    architecture. repeat_threshold: photos of categories that fewer than this share of all photos
+    hold are shown more often (`repeated`). backbone_rate: learning rate of the pretrained layers, as a share of the
     others'. ema_decay: of the moving average of the weights, which is what is saved. variety: sizes
     and windows in training; short_side, long_side: the scale the trained detector will look at,
     pixels.
     """
 
-    epochs: int = 2
+    epochs: int = 9
     batch_size: int = 8
     learning_rate: float = 3e-4
     backbone_rate: float = 0.4
@@ -43,6 +54,7 @@ class Recipe:
     weight_decay: float = 0.02
     warm_up_steps: int = 50
     ema_decay: float = 0.99
+    repeat_threshold: float = 0.1
     gradient_norm: float = 10.0
     variety: Variety = field(default_factory=Variety)
     short_side: int = 416
@@ -69,6 +81,7 @@ def train(
     *,
     architecture: str = "lite0",
     start: Path | None = None,
+    times: Sequence[float] | None = None,
     device: str | None = None,
 ) -> Path:
     """Trains on the COCO files (each with the folder of its photos) and writes the weights to
@@ -76,7 +89,8 @@ def train(
     of the losses (.png); returns `out`.
 
     start: weights to go on from, of a detector of this architecture that knows all categories of
-    the files; without it, from ImageNet. device: 'cpu', 'cuda', or None for CUDA where there is
+    the files; without it, from ImageNet. times: how often an epoch shows the photos of each file,
+    1 by default. device: 'cpu', 'cuda', or None for CUDA where there is
     one. An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on
     from there, and ends as one that was not.
     Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
@@ -85,18 +99,19 @@ def train(
     _check_suffix(out)
     recipe = recipe or Recipe()
     if recipe.frozen is None:
-        recipe = replace(recipe, frozen=FIRST_LAYERS.get(architecture, ()))
+        recipe = replace(recipe, frozen=FROZEN_LAYERS.get(architecture, ()))
     settings = Settings(
         _categories(coco_files, start), architecture, recipe.short_side, recipe.long_side,
         enlarge=recipe.variety.enlarge,
     )  # fmt: skip
     examples = [
         example
-        for path, folder in coco_files
-        for example in read_coco(path, folder, settings.categories)
+        for (path, folder), often in zip(coco_files, times or [1.0] * len(coco_files), strict=True)
+        for example in read_coco(path, folder, settings.categories, often)
     ]
     if not examples:
         raise ValueError("The COCO files hold no boxes; give at least one photo with a box.")
+    examples = repeated(examples, recipe.repeat_threshold)
     described = {
         "photos": len(examples), "categories": settings.categories, "architecture": architecture,
         "start": start.name if start else None, **asdict(recipe),
@@ -105,7 +120,7 @@ def train(
     model = faster_rcnn(settings, pretrained=start is None)
     if start is not None:
         load_weights(model, start)
-    run = _Run(model, recipe, len(examples), device)
+    run = _Run(model, recipe, sum(example.times for example in examples), device)
     checkpoint = Path(out).with_suffix(".checkpoint")
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
@@ -133,10 +148,8 @@ def train_bundled(
     _check_suffix(out)
     teacher, out = load_detector(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = json.loads((scenes / "boxes.json").read_text())
-    drawn["images"] = drawn["images"][::SCENES_APART]
     made = {
-        "scenes": (drawn, scenes),
+        "scenes": (json.loads((scenes / "boxes.json").read_text()), scenes),
         "catalogue": (catalogue_boxes(fashion, teacher.detect, PRODUCTS_PER_BOARD), fashion),
         "everyday": (everyday_boxes(everyday, "boxes_train.json", teacher.detect), everyday),
     }
@@ -145,7 +158,8 @@ def train_bundled(
         file = out.with_suffix(f".{name}.json")
         file.write_text(json.dumps(boxes))
         coco_files.append((file, folder))
-    train(coco_files, out, recipe or Recipe(), start=BUNDLED)
+    times = [1.0, *(TIMES[name] for name in made)]
+    train(coco_files, out, recipe or Recipe(), start=BUNDLED, times=times)
     for file, _ in coco_files[1:]:
         file.unlink()
     return out
@@ -175,11 +189,11 @@ class _Run:
     losses of each."""
 
     def __init__(
-        self, model: FasterRCNN, recipe: Recipe, examples: int, device: str | None
+        self, model: FasterRCNN, recipe: Recipe, photos: float, device: str | None
     ) -> None:
         self.recipe = recipe
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.steps = math.ceil(examples / recipe.batch_size)
+        self.steps = math.ceil(photos / recipe.batch_size)
         self.epoch = 0
         self.losses: list[dict[str, float]] = []
         self.model = model.to(self.device)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from features.faster_rcnn import (
-    FIRST_LAYERS,
+    FROZEN_LAYERS,
     HUB,
     Settings,
     faster_rcnn,
@@ -48,8 +48,17 @@ def test_the_pyramid_has_a_map_per_anchor_size(model: torch.nn.Module) -> None:
 def test_larger_ones_can_be_built(name: str, least: float) -> None:
     model = faster_rcnn(Settings(("bag",), name), pretrained=False)
     assert least < sum(value.numel() for value in model.parameters()) < 1.1 * least
-    for layer in FIRST_LAYERS[name]:
+    for layer in FROZEN_LAYERS[name]:
         model.backbone.body.get_submodule(layer)
+
+
+def test_every_depthwise_kernel_of_the_small_one_stays(model: torch.nn.Module) -> None:
+    body = model.get_submodule("backbone.body")
+    depthwise = [name for name, layer in body.named_modules()
+                 if isinstance(layer, torch.nn.Conv2d) and layer.groups > 1]  # fmt: skip
+    assert len(depthwise) == 16
+    for name in depthwise:
+        assert name.startswith(tuple(FROZEN_LAYERS["lite0"]))
 
 
 def test_others_cannot() -> None:

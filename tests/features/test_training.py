@@ -1,6 +1,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,16 @@ from safetensors.torch import load_file
 from features import training
 from features.detector import load_detector, save_detector
 from features.evaluation import evaluate
-from features.examples import Example, Variety, augmented, batches, cropped, read_coco
-from features.faster_rcnn import FIRST_LAYERS, Settings, faster_rcnn
+from features.examples import (
+    Example,
+    Variety,
+    augmented,
+    batches,
+    cropped,
+    read_coco,
+    repeated,
+)
+from features.faster_rcnn import FROZEN_LAYERS, Settings, faster_rcnn
 from features.images import load_image
 from features.training import Recipe, categories_of, scaled, train, train_bundled
 
@@ -116,14 +125,14 @@ def test_first_layers_stay_and_others_move(architecture: str, tmp_path: Path) ->
     out = train([(path, tmp_path)], tmp_path / "out.safetensors", recipe, device="cpu",
                 architecture=architecture, start=start)  # fmt: skip
     before, after = load_file(start), load_file(out)
-    first = [f"backbone.body.{name}." for name in FIRST_LAYERS[architecture]]
+    first = [f"backbone.body.{name}." for name in FROZEN_LAYERS[architecture]]
     stays = {key for key in before if key.startswith(tuple(first))}
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert stays
     assert not stays & moved
     assert {key.split(".")[0] for key in moved} == {"backbone", "rpn", "roi_heads"}
     described = json.loads(out.with_suffix(".json").read_text())
-    assert described["recipe"]["frozen"] == list(FIRST_LAYERS[architecture])
+    assert described["recipe"]["frozen"] == list(FROZEN_LAYERS[architecture])
     detector = load_detector(out, "cpu")
     assert detector.categories == settings.categories
     assert len(detector.detect([load_image(tmp_path / "1.png")])) == 1
@@ -143,8 +152,8 @@ def test_the_bundled_detector_is_trained_on_four_sources(tmp_path: Path) -> None
     recipe = scaled(Recipe(epochs=1, batch_size=4, warm_up_steps=1), 64)
     out = train_bundled(fashion, scenes, everyday, tmp_path / "out" / "again.safetensors", recipe)
     described = json.loads(out.with_suffix(".json").read_text())
-    # Every fourth scene, and of the pins those on a board of products.
-    assert described["recipe"]["photos"] == 2 + 1 + 2 + 2
+    # Of the pins those on a board of products.
+    assert described["recipe"]["photos"] == 2 + 2 + 2 + 2
     assert described["recipe"]["start"] == "detector.safetensors"
     assert tuple(described["settings"]["categories"]) == load_detector().categories
     assert len(list(out.parent.iterdir())) == 3
@@ -253,3 +262,29 @@ def test_an_epoch_shows_every_example_once(tmp_path: Path) -> None:
     first, again, later = (torch.cat([row.flatten() for b in e for row in b[0]]) for e in epochs)
     assert torch.equal(first, again)
     assert first.shape != later.shape or not torch.equal(first, later)
+
+
+def test_an_example_is_shown_as_often_as_it_says(tmp_path: Path) -> None:
+    path = squares(tmp_path, 2)
+    seldom, often = read_coco(path, tmp_path, ("red", "blue"))
+    examples = [replace(seldom, times=0.25), replace(often, times=2.5)]
+    shapes = Variety(short_sides=(32,), crop_share=0.0)
+    shown = {0: 0, 1: 0}
+    for epoch in range(80):
+        for images, _ in batches(examples, 1, shapes, 1, epoch):
+            shown[int(images[0].shape[-1] == images[0].shape[-2])] += 1
+    # The first photo is 112 pixels wide, the second 128, as high as wide.
+    assert shown[0] == pytest.approx(80 * 0.25, abs=10)
+    assert shown[1] == pytest.approx(80 * 2.5, abs=12)
+    nothing = [replace(seldom, times=0.0)]
+    assert list(batches(nothing, 1, shapes, 1, 0)) == []
+
+
+def test_photos_of_rare_categories_are_shown_more_often(example: Example) -> None:
+    photos = [replace(example, labels=np.array(labels)) for labels in [[1]] * 7 + [[1, 2]]]
+    often = [photo.times for photo in repeated(photos, 0.5)]
+    assert often == [1.0] * 7 + [pytest.approx(math.sqrt(0.5 / (1 / 8)))]
+    assert [photo.times for photo in repeated(photos, 0.125)] == [1.0] * 8
+    halved = [replace(photo, times=0.5) for photo in photos]
+    assert repeated(halved, 0.5)[7].times == pytest.approx(0.5 * often[7])
+    assert repeated([], 0.5) == []
