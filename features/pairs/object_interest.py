@@ -1,0 +1,129 @@
+"""The table object_interest: what people's crops before a day say about each object.
+
+Crops and objects are read some cropped pins at a time, so that memory is bounded by these and by
+the rows of one day.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from features.pairs.interest import interest_before, match_crops
+from sql.database import Database, fingerprint
+from sql.tables import crops as crops_table
+from sql.tables import object_interest, pin_objects
+
+PINS_AT_A_TIME = 1024
+EDGES = ("x1", "y1", "x2", "y2")
+_ROWS = pa.schema(
+    {"pin_id": pa.string(), "object_no": pa.int64(), "n_croppers": pa.int64(),
+     "interest": pa.float64()}
+)  # fmt: skip
+
+
+def refresh_interest(
+    database: Database, feature_version: str, days: Sequence[dt.date]
+) -> dict[dt.date, str]:
+    """Interest of every object, for each day from the crops made before it; returns the days'
+    fingerprints. A day whose earlier crops, and the objects of the pins cropped, have not changed
+    is not written again.
+    """
+    states = _states(database, feature_version, days)
+    for day, state in states.items():
+        piece = f"{feature_version}/{day}"
+        if database.is_done("object_interest", piece, state):
+            continue
+        database.forget("object_interest", piece)
+        parts = [some.rows(day) for some in _cropped(database, feature_version, before=day)]
+        rows = pa.concat_tables([_ROWS.empty_table(), *parts])
+        for name, value in (("feature_version", feature_version), ("date", day)):
+            rows = rows.append_column(name, pa.repeat(pa.scalar(value), len(rows)))
+        n_rows = database.replace(object_interest, rows, feature_version=feature_version, date=day)
+        database.mark_done("object_interest", piece, state, n_rows, feature_version=feature_version)
+    return states
+
+
+@dataclass(frozen=True, eq=False)
+class Cropped:
+    """Some cropped pins with room for K objects each, and all crops of them.
+
+    pins: P pins. boxes: `(P, K, 4)` xyxy, zeros where there is no object. hashes: `(P,)` of each
+    pin's objects. crops: C rows of the table, with `pin`, the row of the pin in `pins`.
+    """
+
+    pins: pd.Index
+    boxes: NDArray[np.float32]
+    hashes: NDArray[np.uint64]
+    crops: pd.DataFrame
+
+    def rows(self, day: dt.date) -> pa.Table:
+        """The rows of object_interest from the crops made before the day, without version and
+        date."""
+        matched = match_crops(
+            self.crops[list(EDGES)].to_numpy(), self.crops["pin"].to_numpy(), self.boxes
+        )
+        found = interest_before(self.crops, matched, day, self.boxes.shape[:2])
+        pin, number = np.nonzero(found.share > 0)
+        columns = [self.pins.to_numpy()[pin], number, found.croppers[pin, number],
+                   found.share[pin, number]]  # fmt: skip
+        return pa.table(
+            [pa.array(column, field.type) for column, field in zip(columns, _ROWS, strict=True)],
+            schema=_ROWS,
+        )
+
+    def state(self, day: dt.date) -> NDArray[np.uint64]:
+        """Numbers and sums of the hashes of what counts on the day: `(4,)`, to be added up."""
+        before = (self.crops["date"] < day).to_numpy()
+        rows = self.crops[before]
+        by_crop = pd.util.hash_pandas_object(rows.drop(columns="pin"), index=False).to_numpy()
+        by_pin = self.hashes[rows["pin"].unique()]
+        return np.array([len(by_crop), by_crop.sum(), len(by_pin), by_pin.sum()], dtype=np.uint64)
+
+
+def _states(
+    database: Database, feature_version: str, days: Sequence[dt.date]
+) -> dict[dt.date, str]:
+    totals = {day: np.zeros(4, dtype=np.uint64) for day in days}
+    for some in _cropped(database, feature_version):
+        for day in days:
+            totals[day] += some.state(day)
+    return {day: fingerprint(*total.tolist()) for day, total in totals.items()}
+
+
+def _cropped(
+    database: Database, feature_version: str, before: dt.date | None = None
+) -> Iterator[Cropped]:
+    """The pins that have objects and were cropped, before a day or ever, some at a time."""
+    pin, mine = crops_table.c.pin_id, pin_objects.c.feature_version == feature_version
+    early = sa.true() if before is None else crops_table.c.date < before
+    there = sa.exists().where(mine, pin_objects.c.pin_id == pin)
+    page = sa.select(pin).where(early, there).distinct().order_by(pin).limit(PINS_AT_A_TIME)
+    last = sa.true()
+    while names := database.read(page.where(last))["pin_id"].to_pylist():
+        crops = sa.select(crops_table).where(early, pin.between(names[0], names[-1]))
+        objects = sa.select(
+            *(pin_objects.c[name] for name in ("pin_id", "object_no", "category", *EDGES))
+        ).where(mine, pin_objects.c.pin_id.between(names[0], names[-1]),
+                pin_objects.c.pin_id.in_(sa.select(pin).where(early)))  # fmt: skip
+        yield _of_pins(
+            pd.Index(names),
+            database.read(crops.order_by("crop_id")).to_pandas(),
+            database.read(objects.order_by("pin_id", "object_no")).to_pandas(),
+        )
+        last = pin > names[-1]
+
+
+def _of_pins(pins: pd.Index, crops: pd.DataFrame, objects: pd.DataFrame) -> Cropped:
+    crops = crops.assign(pin=pins.get_indexer(pd.Index(crops["pin_id"])))
+    number = pins.get_indexer(pd.Index(objects["pin_id"]))
+    boxes = np.zeros((len(pins), int(objects["object_no"].max()) + 1, 4), dtype=np.float32)
+    boxes[number, objects["object_no"]] = objects[list(EDGES)]
+    hashes = np.zeros(len(pins), dtype=np.uint64)
+    np.add.at(hashes, number, pd.util.hash_pandas_object(objects, index=False).to_numpy())
+    return Cropped(pins, boxes, hashes, crops[crops["pin"] >= 0])

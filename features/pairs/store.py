@@ -1,0 +1,294 @@
+"""The pair store: rows of pair_features and pair_interest, brought up to date pair by pair.
+
+A row of pair_features says what it was made from (`inputs`), so that a query finds the pairs that
+have changed. Only these are made again, and pair_interest of whole days whose crops have changed.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+
+from features.pairs.interest import usual_interest
+from features.pairs.shards import KEYS, MadePairs, PairWork
+from sql.database import Change, Database, fingerprint
+from sql.manifest import record, recording
+from sql.tables import (
+    manifest,
+    object_interest,
+    pair_features,
+    pair_interest,
+)
+
+SCHEMA = 3  # to be raised when the pair features of the same visuals change
+PAIRS_AT_A_TIME = 16_384
+STEP = "pair_shard"
+_USUAL = """
+SELECT c.date, o.category, COALESCE(i.interest, 0) AS share
+FROM (SELECT DISTINCT date, pin_id FROM object_interest WHERE feature_version = :version
+    AND date IN :days) AS c
+JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
+LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
+    AND i.pin_id = o.pin_id AND i.object_no = o.object_no
+ORDER BY c.date, o.pin_id, o.object_no
+"""
+_INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
+# Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
+# little of the tables to keep from pairing all pins with all
+# (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans Using CROSS JOIN").
+_PAIRS = """
+FROM candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k {rows}
+WHERE q.feature_version = :version AND q.pin_id = c.query_pin_id
+    AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
+"""
+_WITH_ROWS = _PAIRS.format(
+    rows="""
+LEFT JOIN pair_features AS f ON f.feature_version = :version
+    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
+)
+_PAIRS = _PAIRS.format(rows="")
+_WANTED = f"SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, q.n_objects {_PAIRS}"
+_CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
+_UNCHANGED = f"f.inputs = {_INPUTS}"
+_N_CHANGED = f"SELECT COUNT(*) AS n {_WITH_ROWS} AND {_CHANGED}"
+_PAGE = f"""
+SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
+    q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
+    {_INPUTS} AS inputs
+{_WITH_ROWS} AND {{which}} AND {{rest}}
+ORDER BY c.query_pin_id, c.candidate_pin_id LIMIT :most
+"""
+_FEATURES_GONE = f"""
+pair_features.feature_version = :version AND NOT EXISTS (
+    SELECT 1 {_PAIRS} AND c.query_pin_id = pair_features.query_pin_id
+        AND c.candidate_pin_id = pair_features.candidate_pin_id
+        AND {_INPUTS} = pair_features.inputs
+)
+"""
+_INTEREST_GONE = f"""
+pair_interest.feature_version = :version AND pair_interest.date IN :days
+AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
+    SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_FEATURES_GONE}
+)
+"""
+
+
+@dataclass(frozen=True)
+class PairSummary:
+    """Rows that a refresh wrote to pair_features and, over all days, to pair_interest."""
+
+    pairs: int
+    interest: int
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The candidate pairs whose pins have visuals: how many, how many of them with objects in the
+    query pin, and a hash of the pairs and what they are made from.
+    """
+
+    n_pairs: int
+    n_with_objects: int
+    inputs: str
+
+
+@dataclass(frozen=True)
+class Todo:
+    """What is to be made: pairs that changed, for all days; the others, for the stale days.
+
+    moved: whether any pair has changed, come or gone. states: hash of the crops that count on each
+    day, for all days.
+    """
+
+    moved: bool
+    states: Mapping[dt.date, str]
+    stale: Sequence[dt.date]
+    n_changed: int
+    n_others: int
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of which anything is to be made."""
+        return self.n_changed + (self.n_others if self.stale else 0)
+
+
+class PairStore:
+    """The pairs of one feature version: rows in SQL, and shards under home until they are there."""
+
+    def __init__(self, database: Database, home: Path, feature_version: str) -> None:
+        self.database = database
+        self.home = home.absolute()
+        self.feature_version = feature_version
+
+    def wanted(self) -> Wanted:
+        """What should be there."""
+        n_pairs, n_with_objects, total = 0, 0, 0
+        for batch in self.database.batches(_WANTED, version=self.feature_version):
+            rows = batch.to_pandas()
+            n_pairs += len(rows)
+            n_with_objects += int((rows.pop("n_objects") > 0).sum())
+            total += int(pd.util.hash_pandas_object(rows, index=False).sum())
+        inputs = fingerprint(SCHEMA, self.feature_version, n_pairs, total % 2**64)
+        return Wanted(n_pairs, n_with_objects, inputs)
+
+    def todo(self, wanted: Wanted, states: Mapping[dt.date, str]) -> Todo:
+        """What is to be made so that it is there, given the state of each day's crops."""
+        before = self.database.made_from("pair_features", self.feature_version)
+        stale = [
+            day for day, state in states.items()
+            if self.database.made_from("pair_interest", self._piece(day))
+            != fingerprint(before, state)
+        ]  # fmt: skip
+        n_changed = 0
+        if moved := before != wanted.inputs:
+            rows = self.database.read(_N_CHANGED, version=self.feature_version)
+            n_changed = int(rows["n"][0].as_py())
+        return Todo(moved, states, stale, n_changed, wanted.n_pairs - n_changed)
+
+    def works(self, todo: Todo) -> Iterator[PairWork]:
+        """The work that is to be done, cut into shards; the same until it is published."""
+        usual = self._usual(list(todo.states) if todo.n_changed else todo.stale)
+        if todo.n_changed:
+            yield from self._works(todo, usual, changed=True)
+        if todo.n_others and todo.stale:
+            yield from self._works(todo, {day: usual[day] for day in todo.stale}, changed=False)
+
+    def _works(
+        self, todo: Todo, usual: Mapping[dt.date, Mapping[str, float]], *, changed: bool
+    ) -> Iterator[PairWork]:
+        states = {str(day): todo.states[day] for day in usual}
+        for pairs in self._pages(changed):
+            hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
+            parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
+            name = fingerprint(SCHEMA, *parts)
+            interest = self._interest(pairs, list(usual))
+            yield PairWork(self.home, self.feature_version, name, pairs, changed, usual, interest)
+
+    def is_made(self, work: PairWork) -> bool:
+        """Whether all the work's shards are there."""
+        return all(
+            self.database.is_done(STEP, path, work.name) and (self.home / path).exists()
+            for path in work.paths.values()
+        )
+
+    def mark(self, made: MadePairs) -> None:
+        """Records the shards that were made, all at once."""
+        with self.database.engine.begin() as connection:
+            for table, path in made.paths.items():
+                record(connection, step=STEP, piece=path, fingerprint=made.name, path=path,
+                       n_rows=made.rows[table], feature_version=self.feature_version)  # fmt: skip
+
+    def publish(self, wanted: Wanted, todo: Todo, paths: Sequence[str]) -> PairSummary:
+        """Puts the rows of the shards at these paths into the tables, and what was made into the
+        manifest, in one transaction. Rows of pairs that are no longer wanted go.
+        """
+        days = list(todo.states) if todo.moved else todo.stale
+        done: list[sa.Delete | sa.Insert] = [self._shards_forgotten]
+        for day in days:
+            done += recording(
+                step="pair_interest", piece=self._piece(day), n_rows=wanted.n_with_objects,
+                fingerprint=fingerprint(wanted.inputs, todo.states[day]),
+                feature_version=self.feature_version,
+            )  # fmt: skip
+        if todo.moved:
+            done += recording(
+                step="pair_features", piece=self.feature_version, n_rows=wanted.n_pairs,
+                fingerprint=wanted.inputs, feature_version=self.feature_version,
+            )  # fmt: skip
+        changes = self._changes(todo, paths)
+        n_rows = {change.table.name: change.n_rows for change in changes}
+        self.database.publish(changes, done)
+        self.clear()
+        return PairSummary(n_rows.get("pair_features", 0), n_rows["pair_interest"])
+
+    def _changes(self, todo: Todo, paths: Sequence[str]) -> list[Change]:
+        """First of pair_interest, of which those rows go whose row of pair_features will go."""
+        version = self.feature_version
+        files = {
+            name: [self.home / path for path in paths if Path(path).name.startswith(name)]
+            for name in ("pair_features", "pair_interest")
+        }
+        if todo.moved and not todo.n_others:
+            whole = [(version, day) for day in todo.states]
+            return [Change(pair_interest, files["pair_interest"], whole),
+                    Change(pair_features, files["pair_features"], [(version,)])]  # fmt: skip
+        whole = [(version, day) for day in todo.stale]
+        if not todo.moved:
+            return [Change(pair_interest, files["pair_interest"], whole)]
+        kept_days = [day for day in todo.states if day not in todo.stale]
+        interest_gone = sa.text(_INTEREST_GONE).bindparams(
+            sa.bindparam("days", kept_days, expanding=True), version=version
+        )
+        features_gone = sa.text(_FEATURES_GONE).bindparams(version=version)
+        return [Change(pair_interest, files["pair_interest"], whole, interest_gone),
+                Change(pair_features, files["pair_features"], gone=features_gone)]  # fmt: skip
+
+    def clear(self) -> None:
+        """Deletes the shards that are not recorded: of a killed process, or published."""
+        kept, folder = set(self._recorded()), self.home / "pairs" / self.feature_version
+        for path in folder.glob("*.parquet"):
+            if path.relative_to(self.home).as_posix() not in kept:
+                path.unlink()
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def forget_shards(self) -> None:
+        """Deletes all shards: what they were made for is there, or no longer wanted."""
+        if self._recorded():
+            with self.database.engine.begin() as connection:
+                connection.execute(self._shards_forgotten)
+        self.clear()
+
+    def _pages(self, changed: bool) -> Iterator[pa.Table]:
+        """The changed pairs, or the others, in order, `PAIRS_AT_A_TIME` at a time."""
+        which, rest, last = _CHANGED if changed else _UNCHANGED, "1 = 1", dict[str, str]()
+        while True:
+            pairs = self.database.read(
+                _PAGE.format(which=which, rest=rest),
+                version=self.feature_version, most=PAIRS_AT_A_TIME, **last,
+            )  # fmt: skip
+            if not len(pairs):
+                return
+            yield pairs
+            last = {key: pairs[key][-1].as_py() for key in KEYS}
+            rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
+
+    def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
+        """Usual interest in each category by day; empty for a day before the first crop."""
+
+        def shares(day: dt.date) -> pd.DataFrame:
+            rows = self.database.read(_USUAL, version=self.feature_version, days=[day])
+            found: pd.DataFrame = rows.to_pandas()
+            return found
+
+        return {day: usual_interest(shares(day)) for day in days}
+
+    def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
+        first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))
+        return self.database.read(
+            sa.select(object_interest).where(
+                object_interest.c.feature_version == self.feature_version,
+                object_interest.c.date.in_(days),
+                object_interest.c.pin_id.between(first, last),
+            )
+        )
+
+    def _recorded(self) -> list[str]:
+        query = sa.select(manifest.c.path).where(*self._shards)
+        paths: list[str] = self.database.read(query)["path"].to_pylist()
+        return paths
+
+    @property
+    def _shards(self) -> tuple[sa.ColumnElement[bool], ...]:
+        return manifest.c.step == STEP, manifest.c.feature_version == self.feature_version
+
+    @property
+    def _shards_forgotten(self) -> sa.Delete:
+        return sa.delete(manifest).where(*self._shards)
+
+    def _piece(self, day: dt.date) -> str:
+        return f"{self.feature_version}/{day}"
