@@ -22,7 +22,7 @@ from sql.database import Database, open_database
 from sql.errors import in_one_line
 from sql.lock import locked
 from sql.status import status
-from tests.features.pairs.pairs.pair_world import filled
+from tests.features.pairs.pair_world import filled
 from tests.postgres import Server, new_server
 from tests.sql.example import FILES
 

@@ -12,7 +12,8 @@ import torch
 from PIL import Image as pil
 from safetensors.torch import load_file
 
-from features.detector.detector import load_detector, save_detector, training
+from features.detector import training
+from features.detector.detector import load_detector, save_detector
 from features.detector.evaluation import evaluate
 from features.detector.examples import (
     Example,

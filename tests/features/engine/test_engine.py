@@ -29,7 +29,7 @@ from features.visuals.store import VisualStore
 from sql.database import Database, open_database
 from sql.ingest import ingest
 from tests.conftest import ROOT
-from tests.features.engine.engine.engine_work import Deadly, Describe, double
+from tests.features.engine.engine_work import Deadly, Describe, double
 from tests.home_state import State, differences, state
 from tests.quick_visuals import quick_extractor
 
@@ -145,8 +145,8 @@ import sys
 from pathlib import Path
 from features.visuals import store
 from features.engine.processes import Processes
-from tests.features.engine.engine.engine_work import Describe
-from tests.features.engine.engine.test_engine import new_database
+from tests.features.engine.engine_work import Describe
+from tests.features.engine.test_engine import new_database
 
 if __name__ == "__main__":
     store.SHARD = 3

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.features.images.images.hostile_corpus import encoded, picture
+from tests.features.images.hostile_corpus import encoded, picture
 
 PNG = encoded(picture(), "PNG")
 ASKED: Counter[str] = Counter()  # requests by path

@@ -9,7 +9,7 @@ from features.images import contents as contents_module
 from features.images.contents import Contents, forget_contents
 from features.images.images import UnreadableImage
 from features.visuals.shards import write_shard
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 ONE, TWO, NONE = (f"{number:064x}" for number in (1, 2, 3))
 

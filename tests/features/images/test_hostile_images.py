@@ -23,7 +23,7 @@ from features.visuals.visuals import PinVisual
 from sql.database import Database
 from sql.tables import pins as pins_table
 from tests.conftest import ROOT
-from tests.features.images.images.hostile_corpus import CORNERS, ORIENT, corpus, many_scans, picture
+from tests.features.images.hostile_corpus import CORNERS, ORIENT, corpus, many_scans, picture
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 MEMORY = 1 << 30  # bytes of address space, of which Python, NumPy and Pillow take about a third

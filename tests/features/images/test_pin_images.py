@@ -14,9 +14,9 @@ from features.images.pin_images import PinImages
 from features.pairs.one import save_picture
 from sql.database import Database
 from sql.tables import requests
-from tests.features.images.images.hostile_corpus import picture
-from tests.features.images.images.hostile_site import ASKED, serving
-from tests.features.images.images.test_hostile_images import refreshed
+from tests.features.images.hostile_corpus import picture
+from tests.features.images.hostile_site import ASKED, serving
+from tests.features.images.test_hostile_images import refreshed
 
 DAY = dt.date(2026, 11, 2)
 

@@ -17,9 +17,9 @@ from features.images.images import UnreadableImage, load_image
 from features.images.remote import RemoteImages, fetch_object, image_files
 from features.images.web import Fetched, FetchLimits, Unreachable
 from sql.database import Database
-from tests.features.images.images.hostile_corpus import picture
-from tests.features.images.images.hostile_site import ANSWERS, ASKED, PNG, send, serving
-from tests.features.images.images.test_hostile_images import refreshed
+from tests.features.images.hostile_corpus import picture
+from tests.features.images.hostile_site import ANSWERS, ASKED, PNG, send, serving
+from tests.features.images.test_hostile_images import refreshed
 
 LIMITS = FetchLimits(max_bytes=100_000, seconds=1.0, redirects=3, allow_private=True)
 

@@ -8,7 +8,7 @@ import pytest
 
 from features.images.images import UnreadableImage
 from features.images.web import Fetched, FetchLimits, Unreachable, fetch, is_public
-from tests.features.images.images.hostile_site import PNG, serving
+from tests.features.images.hostile_site import PNG, serving
 
 LIMITS = FetchLimits(max_bytes=100_000, seconds=1.0, redirects=3, allow_private=True)
 

@@ -15,7 +15,7 @@ from features.visuals.visuals import PinVisual
 from sql.arrow import arrow_type
 from sql.database import Database
 from sql.tables import candidates, crops
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 VERSION = "v1"
 DAYS = [dt.date(2026, 11, day) for day in (2, 3, 4)]

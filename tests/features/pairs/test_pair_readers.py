@@ -12,8 +12,8 @@ import pytest
 from features.pairs import store as pair_store
 from sql import exchanges
 from sql.database import Database
-from tests.features.pairs.pairs.pair_world import World, filled
-from tests.features.pairs.pairs.test_store import walk
+from tests.features.pairs.pair_world import World, filled
+from tests.features.pairs.test_store import walk
 from tests.sql.conftest import server
 from tests.sql.test_readers import READER
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from features.pairs.pairs import BLOCK, pair_features, pair_interest, pin_arrays
 from sql.columns import CATEGORIES, PAIR_FEATURES, PAIR_INTEREST
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 VISUALS = [
     random_visual(0, ("bag", "shoes", "top")),

@@ -11,7 +11,7 @@ from features.pairs import store as pair_store
 from features.pairs.shards import KEYS, MadePairs, PairWork
 from features.pairs.store import PairStore
 from sql.database import Database, open_database
-from tests.features.pairs.pairs.pair_world import DAYS, VERSION, World, filled
+from tests.features.pairs.pair_world import DAYS, VERSION, World, filled
 
 
 @pytest.fixture(autouse=True)

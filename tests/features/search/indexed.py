@@ -10,7 +10,7 @@ from features.visuals.store import as_rows
 from features.visuals.visuals import PinVisual
 from sql.database import Database
 from sql.tables import pin_visuals
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 VERSION = "v1"
 NAMES = ("bag", "shoe", "hat", "belt")

@@ -15,8 +15,8 @@ from related_pins import app
 from sql.database import Database
 from sql.erasure import mentions
 from sql.tables import pin_visuals, pins
-from tests.features.pairs.pairs.pair_world import filled, visual
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.pairs.pair_world import filled, visual
+from tests.features.visuals.visuals_for_tests import random_visual
 from tests.sql.conftest import server
 
 __all__ = ["server"]

@@ -8,8 +8,8 @@ from features.visuals.prune import TABLES, prunable, prune
 from features.visuals.shards import read_shard, write_shard
 from features.visuals.store import VisualStore
 from sql.database import Database
-from tests.features.pairs.pairs.pair_world import DAYS, filled
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.pairs.pair_world import DAYS, filled
+from tests.features.visuals.visuals_for_tests import random_visual
 from tests.sql.conftest import server
 
 __all__ = ["server"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from features.visuals.shards import read_shard, shard_hashes, write_shard
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 VISUALS = [
     random_visual(1, ("bag", "shoes")),

@@ -9,12 +9,13 @@ from PIL import Image as pil
 from features.embedding.projection import Projection
 from features.images.contents import forget_contents
 from features.images.images import Image
+from features.visuals import describing
 from features.visuals import store as store_module
 from features.visuals.store import VisualStore, as_rows
-from features.visuals.visuals import PinVisual, describing
+from features.visuals.visuals import PinVisual
 from sql.database import Database, open_database
 from sql.tables import pins
-from tests.features.visuals.visuals.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 
 class Maker:
