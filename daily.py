@@ -194,18 +194,20 @@ def ranking_gates_step(job: Job) -> dict[str, Any]:
 
 @logged_step
 def experiment_step(job: Job) -> dict[str, Any]:
-    from experiments.experiment import Setting, run_experiment
+    from experiments.experiment import Setting, run_cold_start, run_experiment
     from experiments.plan import DAILY
 
     plan = replace(DAILY, days=job.holdout_days)
     setting = Setting(job.day, job.versions()["detected"])
     job.progress("experiment", 0, 1)
     summary = run_experiment(job.database, plan, setting)
+    cold = run_cold_start(job.database, setting, job.holdout_days)
     job.progress("experiment", 1, 1)
     lifts = [asdict(lift) for lift in summary.lifts]
     return {
         "verdict": summary.verdict.sentence,
         "decision": summary.verdict.decision,
+        "cold_start": cold and cold.sentence,
         "lift": lifts,
     }
 

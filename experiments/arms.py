@@ -9,8 +9,10 @@ from sql.tables import ENGAGEMENT_FEATURES, PAIR_FEATURES, PAIR_INTEREST
 CONTROL = "whole_image"
 AA = "whole_image_aa"
 PRIMARY = "targeted"
+COLD = ("cold_whole_image", "cold_targeted")
 
 _ALWAYS = ("source", *ENGAGEMENT_FEATURES)
+_UNKNOWN = ("source", "candidate_age_days")
 _PRESENCE = (
     "query_has_object",
     "candidate_has_object",
@@ -44,7 +46,8 @@ class Arm:
 
     `columns` are columns of `training_rows`; `feature_version_kind` says whether the boxes behind
     them were detected or drawn by people; `seed` seeds the ranker; `ablation` marks an arm that
-    only says what a part of the features gives; `linear` makes the ranker linear, in place of
+    only says what a part of the features gives (those of COLD see no engagement, and stand for pins
+    that nobody has met yet); `linear` makes the ranker linear, in place of
     trees: see docs/decisions/linear.md.
     """
 
@@ -66,10 +69,10 @@ class Arm:
 
 def _arm(
     name: str, *columns: str, seed: int = 0, true_boxes: bool = False, ablation: bool = False,
-    linear: Linear | None = None,
+    linear: Linear | None = None, always: tuple[str, ...] = _ALWAYS,
 ) -> Arm:  # fmt: skip
     kind: Literal["detected", "true_boxes"] = "true_boxes" if true_boxes else "detected"
-    return Arm(name, (*_ALWAYS, *columns), kind, name == CONTROL, seed, ablation, linear)
+    return Arm(name, (*always, *columns), kind, name == CONTROL, seed, ablation, linear)
 
 
 def _weighed(column: str) -> Linear:
@@ -96,6 +99,8 @@ ARMS: dict[str, Arm] = {
             _arm(f"with_{family}", "whole_cosine", *columns, ablation=True)
             for family, columns in FAMILIES.items()
         ),
+        _arm(COLD[0], "whole_cosine", ablation=True, always=_UNKNOWN),
+        _arm(COLD[1], *_ALL, ablation=True, always=_UNKNOWN),
     )
 }
 SHIPPABLE = tuple(name for name, arm in ARMS.items() if arm.shippable)

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -12,8 +12,8 @@ from experiments.analysis import Rows, analyse
 from experiments.checks import Check
 from experiments.estimators.examination import Examination, common_curve_p_value, measure
 from experiments.held_out import HeldOut, read_by_position, read_held_out
-from experiments.history import Run, code_version, record
-from experiments.plan import Plan
+from experiments.history import Run, code_version, past_runs, record, recorded
+from experiments.plan import COLD_START, Plan
 from experiments.traffic import traffic_rows
 from experiments.verdict import ESTIMATOR, Verdict, verdict
 from sql.database import Database, fingerprint
@@ -129,6 +129,21 @@ def run_plan(database: Database, plan: Plan, setting: Setting) -> Run:
     run, _ = carry_out(database, plan, setting, run_mark(database, plan, setting))
     record(database, run)
     return run
+
+
+def run_cold_start(database: Database, setting: Setting, days: int) -> Run | None:
+    """Runs `COLD_START` over the last `days` up to the date and appends it to the history, unless
+    it is there; None where its arms were not ranked.
+    """
+    plan = replace(COLD_START, days=days)
+    ranked = _read_input(database, _INPUTS[-1], setting.date, setting.feature_version)
+    if not {plan.control, plan.treatment} <= {row["arm"] for row in ranked}:
+        return None
+    known = [row["run_id"] for row in past_runs(database)]
+    mark = run_mark(database, plan, setting)
+    return (
+        recorded(database, mark[:12]) if mark[:12] in known else run_plan(database, plan, setting)
+    )
 
 
 def run_mark(database: Database, plan: Plan, setting: Setting) -> str:

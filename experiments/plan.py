@@ -144,3 +144,4 @@ def _typed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 DAILY = read_plan(DAILY_FILE)
+COLD_START = read_plan(DAILY_FILE.with_name("cold_start.toml"))

@@ -3,7 +3,8 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from experiments.arms import AA, ABLATIONS, CONTROL, LINEAR, PRIMARY
+from experiments.arms import AA, ABLATIONS, COLD, CONTROL, LINEAR, PRIMARY
+from experiments.plan import COLD_START
 from experiments.report.answer import Answer, Row, ask
 from experiments.report.figures import (
     METRICS,
@@ -49,6 +50,14 @@ _ABLATION = """
     FROM experiment_lift
     WHERE date = :date AND segment = 'all' AND estimator = :estimator AND arm IN :arms
     ORDER BY arm, metric
+"""
+_COLD_START = """
+    SELECT r.arm, r.metric, r.lift, r.ci_low, r.ci_high
+    FROM experiment_results AS r
+    WHERE r.segment = 'all' AND r.estimator = :estimator AND r.run_id = (
+        SELECT run_id FROM experiment_runs WHERE name = :plan AND date = :date
+        ORDER BY made_at DESC LIMIT 1)
+    ORDER BY r.arm, r.metric
 """
 _OVERLAP = """
     SELECT l.arm, l.estimator, l.n_requests, l.n_users, l.effective_sample_size,
@@ -148,10 +157,10 @@ def lift_grid(answer: Answer, verdict: Verdict) -> Grid:
 
 
 def ablation_grid(database: Database, date: dt.date) -> Grid:
-    """Arms that see a part of the features x metrics, the primary arm and the oracle below them;
-    no rows where no such arm was judged.
+    """Arms that see the control's features and a part of the others x metrics, the primary arm and
+    the oracle below them; no rows where no such arm was judged.
     """
-    shown = [*ABLATIONS, PRIMARY, "oracle"]
+    shown = [*(arm for arm in ABLATIONS if arm not in COLD), PRIMARY, "oracle"]
     answer = ask(database, _ABLATION, date=date, estimator=ESTIMATOR, arms=shown)
     cells = {(r["arm"], r["metric"]): estimate_of(r, label_of(r["arm"])) for r in answer.rows}
     judged = [arm for arm in shown if any((arm, metric) in cells for metric in METRICS)]
@@ -159,6 +168,25 @@ def ablation_grid(database: Database, date: dt.date) -> Grid:
     title = "What each family of features gives"
     known = rows if set(judged) & set(ABLATIONS) else ()
     return Grid(title, tuple(METRICS.values()), known, (answer,))
+
+
+def cold_start_grid(database: Database, date: dt.date) -> Grid:
+    """What `COLD_START` found of the date x metrics, and below it the primary arm, which sees what
+    people did before; no rows where it was not run.
+    """
+    cold = ask(database, _COLD_START, date=date, estimator=ESTIMATOR, plan=COLD_START.name)
+    known = ask(database, _ABLATION, date=date, estimator=ESTIMATOR, arms=[PRIMARY])
+    rows = tuple(
+        (words, 0, tuple(
+            next((estimate_of(r, words) for r in answer.rows if r["metric"] == metric), None)
+            for metric in METRICS
+        ))
+        for words, answer in (
+            (f"{COLD[1]} over {COLD[0]}", cold), (f"{PRIMARY} over {CONTROL}", known)
+        )
+    )  # fmt: skip
+    title = "Where nobody has engaged yet"
+    return Grid(title, tuple(METRICS.values()), rows if cold.rows else (), (cold, known))
 
 
 def overlap_grid(database: Database, date: dt.date) -> Grid:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from experiments.arms import AA, CONTROL, PRIMARY, SHIPPABLE
+from experiments.arms import AA, COLD, CONTROL, PRIMARY, SHIPPABLE
 from experiments.checks import CRITICAL
 from experiments.report import findings, gallery
 from experiments.report.agreement import agreement_answer, agreement_figures, metrics_grid
@@ -40,6 +40,8 @@ ARM_MEANINGS = {
     "with_category": "the control, and which categories are there, how large and how sure",
     "with_colour": "the control, and distances of the objects' colours",
     "with_interest": "the control, and what people's crops say of the query pin's objects",
+    COLD[0]: "cosine of whole images, and no engagement: as for pins that nobody has met yet",
+    COLD[1]: "targeted, and no engagement",
 }  # fmt: skip
 
 _CHECKS = """
@@ -125,6 +127,7 @@ def _lift(database: Database, date: dt.date, decided: Verdict) -> dict[str, Any]
         ],
         "estimates_sql": (every,),
         "ablation": findings.ablation_grid(database, date),
+        "cold_start": findings.cold_start_grid(database, date),
         "overlap": findings.overlap_grid(database, date),
         "health": health_grid(database, date), "traffic": traffic_grid(database, date),
         "agreement": agreement_figures(agreement_answer(database, date), decided),

@@ -1,12 +1,23 @@
 from dataclasses import replace
 
-from experiments.arms import AA, ABLATIONS, ARMS, CONTROL, FAMILIES, LINEAR, PRIMARY, SHIPPABLE
-from experiments.plan import DAILY
+from experiments.arms import (
+    AA,
+    ABLATIONS,
+    ARMS,
+    COLD,
+    CONTROL,
+    FAMILIES,
+    LINEAR,
+    PRIMARY,
+    SHIPPABLE,
+)
+from experiments.plan import COLD_START, DAILY
 from ranking.recipe import Linear
 from sql.tables import ENGAGEMENT_FEATURES, PAIR_FEATURES, PAIR_INTEREST
 
 KNOWN = {"source", *ENGAGEMENT_FEATURES, *PAIR_FEATURES, *PAIR_INTEREST}
 ALWAYS = {"source", *ENGAGEMENT_FEATURES}
+UNKNOWN = {"source", "candidate_age_days"}
 
 
 def visual(name: str) -> set[str]:
@@ -17,7 +28,7 @@ def test_every_column_exists_and_is_named_once() -> None:
     for arm in ARMS.values():
         assert set(arm.columns) <= KNOWN
         assert len(set(arm.columns)) == len(arm.columns)
-        assert set(arm.columns) >= ALWAYS
+        assert set(arm.columns) >= (UNKNOWN if arm.name in COLD else ALWAYS)
 
 
 def test_arms_see_what_the_design_says() -> None:
@@ -30,6 +41,13 @@ def test_arms_see_what_the_design_says() -> None:
         "candidate_object_score",
     }  # fmt: skip
     assert visual(PRIMARY) == {*PAIR_FEATURES, *PAIR_INTEREST}
+
+
+def test_cold_arms_see_no_engagement() -> None:
+    assert [set(ARMS[name].columns) - UNKNOWN for name in COLD] == [
+        visual(CONTROL), visual(PRIMARY)
+    ]  # fmt: skip
+    assert (COLD_START.control, COLD_START.treatment) == COLD
 
 
 def test_the_twin_differs_from_the_control_by_seed_alone() -> None:

@@ -8,7 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from experiments.experiment import ExperimentSummary, Setting, run_experiment
+from experiments.arms import COLD
+from experiments.experiment import ExperimentSummary, Setting, run_cold_start, run_experiment
+from experiments.history import differences, past_runs
 from experiments.metrics import HEALTH
 from experiments.plan import DAILY
 from experiments.verdict import ESTIMATOR
@@ -178,6 +180,24 @@ def test_the_estimate_of_a_segment_is_that_of_its_requests_alone(
     filled.replace(tables.requests, keep)
     run(filled)
     pd.testing.assert_frame_equal(before, lifts(filled, segment="platform=ios"))
+
+
+def test_the_cold_start_has_a_run_of_its_own(filled: Database, world: Callable[..., Any]) -> None:
+    setting = Setting(LAST, VERSION)
+    assert run_cold_start(filled, setting, 4) is None
+    for arm, order in zip(COLD, ("random", "better"), strict=True):
+        rank(filled, arm, world().ranks[order])
+    found = run_cold_start(filled, setting, 4)
+    assert found is not None
+    assert {row["arm"] for row in found.lifts} == {COLD[1]}
+    saves = next(r for r in found.lifts if (r["metric"], r["estimator"]) == ("save", ESTIMATOR))
+    truth = world()
+    lift = truth.truth("better")[0] / truth.truth("random")[0] - 1
+    assert saves["ci_low"] < lift < saves["ci_high"]
+    again = run_cold_start(filled, setting, 4)
+    assert again is not None
+    assert differences(found, again) == []
+    assert [row["name"] for row in past_runs(filled)] == ["cold start"]
 
 
 def test_twice_changes_nothing(filled: Database) -> None:
