@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from backfill import days_between, in_order
+from days_in_order import days_between, in_order
 
 DAYS = [dt.date(2026, 10, 30) + dt.timedelta(days=n) for n in range(5)]
 
