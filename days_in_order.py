@@ -75,8 +75,8 @@ def _result(future: Future[Made]) -> Made:
 def _known_when_killed() -> Iterator[None]:
     try:
         yield
-    except BrokenProcessPool:
-        raise DaysLost from None
+    except BrokenProcessPool as error:
+        raise DaysLost from error
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,9 @@
 """Backfill end to end: days made in several processes are the days that run one by one give."""
 
 import datetime as dt
+import multiprocessing as mp
+import os
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -58,7 +61,7 @@ class Filled:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample whose middle day has lost its crops, all but one."""
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder, pins=100, requests=800, users=150, crops=100)
+    write_sample(folder, pins=100, requests=600, users=120, crops=70, days=10)
     crops = pd.read_parquet(folder / "crops.parquet")
     on_day = pd.to_datetime(crops["cropped_at"]).dt.date == DAYS[1]
     crops[~on_day | ~on_day.duplicated()].to_parquet(folder / "crops.parquet")
@@ -210,8 +213,14 @@ def test_the_command_says_what_was_done_before(
     assert not list(differences(state(filled.database, filled.home), before))
 
 
+def publish_killed(job: Job, made: dict[str, Any]) -> None:
+    """Publishes a day in this process, which is killed half-way."""
+    backfill.record = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    publish_day(replace(job, skip_gates=SKIPPED), made, quick_extractor())
+
+
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
-def test_a_day_is_published_only_when_its_gates_pass(source: Path, filled: Filled) -> None:
+def test_a_day_is_published_whole_when_its_gates_pass(source: Path, filled: Filled) -> None:
     database, home = filled.database, filled.home
     job = Job(database, home, DAYS[1], 4, lambda *_: None, ("rows",))
     again, before = work(source, home, database), comparable(database, home)
@@ -225,5 +234,10 @@ def test_a_day_is_published_only_when_its_gates_pass(source: Path, filled: Fille
     now = comparable(database, home).tables
     assert now | {"quality_gates": before.tables["quality_gates"]} == before.tables
     gates.unlink()
+    killed = mp.get_context("fork").Process(target=publish_killed, args=(job, made))
+    killed.start()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL
+    assert comparable(database, home).tables["manifest"] != before.tables["manifest"]
     publish_day(replace(job, skip_gates=SKIPPED), made, quick_extractor())
     assert not list(differences(comparable(database, home), before))
