@@ -61,7 +61,7 @@ class Filled:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sample whose middle day has lost its crops, all but one."""
     folder = tmp_path_factory.mktemp("sample")
-    write_sample(folder, pins=100, requests=600, users=120, crops=70, days=10)
+    write_sample(folder, pins=100, requests=800, users=150, crops=100)
     crops = pd.read_parquet(folder / "crops.parquet")
     on_day = pd.to_datetime(crops["cropped_at"]).dt.date == DAYS[1]
     crops[~on_day | ~on_day.duplicated()].to_parquet(folder / "crops.parquet")
