@@ -196,4 +196,4 @@ def durations(heard: list[Told]) -> dict[str, float]:
     seconds: Counter[str] = Counter()
     for begun, next_begun in pairwise(heard):
         seconds[begun.step] += next_begun.at - begun.at  # type: ignore[assignment]
-    return dict(seconds) | {CHILD: seconds["days made"]}
+    return {**seconds, CHILD: seconds["days made"]}
