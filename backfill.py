@@ -8,17 +8,13 @@ of processes nor on which day was ready first, and the home's own log and featur
 """
 
 import datetime as dt
-import multiprocessing as mp
-import os
 import shutil
-import threading
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -36,6 +32,8 @@ from daily import (
     run_day,
     visuals_step,
 )
+from days_in_order import in_order
+from experiments.gates import GateFailed
 from experiments.history import past_runs, record, recorded
 from features.engine.engine import Engine, Loop
 from features.options import visual_extractor
@@ -68,7 +66,6 @@ PUBLISHED = (
 MADE = ("model", "rankings", "ranking_metrics", "experiment")
 FILES = ("models", "reports")
 SHARED = ("visuals", "remote", "gates.toml")
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,8 @@ def backfill_days(
     """Does those of the days that are not done, in up to `jobs` processes; their summaries by day.
 
     The visuals of all of them are made first. Where the home's own log ends before the last day or
-    on it, that day is done in the home itself, as the daily job does it, after the others.
+    on it, that day is done in the home itself, as the daily job does it, after the others. A day
+    that fails, or does not pass its gates, ends it; the home that it was made in stays.
     """
     extractor, last = loaded(work.extractor), days[-1]
     job = Job(database, work.home, last, work.holdout_days, progress, work.skip_gates,
@@ -134,15 +132,20 @@ def backfill_days(
 
     def publish(day: dt.date, made: Callable[[], dict[str, Any]]) -> None:
         progress("days", len(done), len(todo))
-        with recorded_run(database, "daily", day, code_version(), work.run_ids[day]) as summary:
+        with _recorded(database, work, "backfill", day) as summary, _explained(work, day, last):
             summary |= publish_day(replace(job, day=day), made(), extractor)
             database.mark_done("day", str(day), state, 0)
             done[day] = summary
 
-    in_order(past, partial(make_day, work), publish, min(jobs, max(len(past), 1)))
+    try:
+        in_order(past, partial(make_day, work), publish, min(jobs, max(len(past), 1)))
+    except BaseException:
+        for day in past[len(done) + 1 :]:
+            shutil.rmtree(work.home / BACKFILL / str(day), ignore_errors=True)
+        raise
     if todo and todo[-1] not in past:
         progress("days", len(done), len(todo))
-        with recorded_run(database, "daily", last, code_version(), work.run_ids[last]) as summary:
+        with _recorded(database, work, "daily", last) as summary, _explained(work, last, last):
             summary |= run_day(job, work.source, lambda: extractor)
             done[last] = summary
     progress("days", len(todo), max(len(todo), 1))
@@ -152,7 +155,7 @@ def backfill_days(
 def make_day(work: Backfill, day: dt.date) -> dict[str, Any]:
     """All of a day but for its gates, in a home of its own and mostly a process of its own."""
     extractor = loaded(work.extractor)
-    with logged(work.home, "daily", work.run_ids[day], work.url):
+    with logged(work.home, "backfill", work.run_ids[day], work.url):
         database, folder = new_home(open_database(work.url), work.home, day)
         job = Job(
             database, folder, day, work.holdout_days, lambda *_: None,
@@ -183,45 +186,6 @@ def publish_day(job: Job, made: dict[str, Any], extractor: "VisualExtractor") ->
     take_over(own, folder, job.database, job.home, job.day)
     report = job.home / "reports" / str(job.day) / "report.html"
     return made | gates | {"report": str(report)}
-
-
-def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    """The days from `first` to `last`. Raises ValueError where `first` is after `last`.
-
-    >>> [f"{day:%d}" for day in days_between(dt.date(2026, 10, 31), dt.date(2026, 11, 2))]
-    ['31', '01', '02']
-    """
-    if first > last:
-        raise ValueError(f"The first day, {first}, is after the last, {last}; exchange them.")
-    return [first + dt.timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def in_order(
-    days: Sequence[dt.date],
-    make: Callable[[dt.date], Made],
-    publish: Callable[[dt.date, Callable[[], Made]], None],
-    jobs: int,
-) -> None:
-    """Calls `publish` for each day in order, with a function that waits for what `make` returns.
-
-    Days are made in up to `jobs` processes, at most `2 * jobs` of them before the one that is to
-    be published. `make` and what it returns are pickled; an error of it comes out of the function.
-    An error of `publish` ends it all, and the processes end with this one, even when it is killed.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // jobs)))
-    before, todo = set(mp.active_children()), deque(days)
-    with ProcessPoolExecutor(jobs, mp.get_context("spawn"), _end_with_parent) as pool:
-        ahead: deque[tuple[dt.date, Future[Made]]] = deque()
-        try:
-            while todo or ahead:
-                while todo and len(ahead) < 2 * jobs:
-                    ahead.append((todo[0], pool.submit(make, todo.popleft())))
-                day, future = ahead.popleft()
-                publish(day, future.result)
-        except BaseException:
-            for process in set(mp.active_children()) - before:
-                process.terminate()
-            raise
 
 
 def new_home(database: Database, home: Path, day: dt.date) -> tuple[Database, Path]:
@@ -275,6 +239,32 @@ def take_over(own: Database, folder: Path, database: Database, home: Path, day: 
     shutil.rmtree(folder)
 
 
+@contextmanager
+def _recorded(
+    database: Database, work: Backfill, command: str, day: dt.date
+) -> Iterator[dict[str, Any]]:
+    run_id = work.run_ids[day]
+    with recorded_run(database, command, day, code_version(), run_id) as summary:
+        yield summary
+
+
+@contextmanager
+def _explained(work: Backfill, day: dt.date, last: dt.date) -> Iterator[None]:
+    """An error names the day; a failed gate also says what became of the other days."""
+    try:
+        yield
+    except GateFailed as error:
+        own = work.home / BACKFILL / str(day)
+        where = f" What was made of it is in {own}, until the next command." if own.exists() else ""
+        after = f", --from {day + dt.timedelta(days=1)} leaves it out" if day != last else ""
+        raise GateFailed(
+            f"{error} The days before it are done, none after it is: the same command goes on with "
+            f"{day}{after}.{where}"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{day}: {error}") from error
+
+
 def _of(day: dt.date) -> sa.ColumnElement[bool]:
     """The rows of the manifest that say what of a day is made."""
     piece = manifest.c.piece
@@ -285,14 +275,3 @@ def _copy(
     source: Database, target: Database, table: sa.Table, *where: sa.ColumnElement[bool]
 ) -> None:
     target.append(table, source.read(sa.select(table).where(*where)))
-
-
-def _end_with_parent() -> None:
-    parent = mp.parent_process()
-    assert parent is not None
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

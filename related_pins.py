@@ -128,7 +128,8 @@ def backfill(
 
     Example: related-pins backfill --source data --from 2026-11-10 --to 2026-11-15 --jobs 8
     """
-    from backfill import Backfill, Extractor, backfill_days, days_between, loaded
+    from backfill import Backfill, Extractor, backfill_days, loaded
+    from days_in_order import days_between
     from experiments.gates import known_names
     from sql.lock import locked
     from sql.runs import new_run_id

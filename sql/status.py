@@ -5,18 +5,20 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from sql.database import Database
+from sql.home import BACKFILL
 from sql.lock import Holder, holder_of
 from sql.logs import masked
 from sql.next_run import NextRun, next_run
 from sql.tables import METADATA, manifest, pin_visuals, runs
 
-__all__ = ["Run", "Status", "TableState", "Version", "status"]
+__all__ = ["PastDay", "Run", "Status", "TableState", "Version", "status"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,14 @@ class Version:
 
 
 @dataclass(frozen=True)
+class PastDay:
+    """A day of a backfill that is not taken over into the home; made: whether it is ready."""
+
+    date: dt.date
+    made: bool
+
+
+@dataclass(frozen=True)
 class Status:
     """What `related-pins status` says. runs: newest first; disk: bytes by part of the home."""
 
@@ -74,6 +84,7 @@ class Status:
     disk: dict[str, int]
     disk_free: int
     next_run: NextRun
+    past_days: tuple[PastDay, ...] = ()
 
 
 def status(home: Path, database: Database, now: dt.datetime | None = None) -> Status:
@@ -96,6 +107,7 @@ def status(home: Path, database: Database, now: dt.datetime | None = None) -> St
         disk=_disk(home, database),
         disk_free=shutil.disk_usage(home if home.exists() else Path()).free,
         next_run=next_run(database, current.get("detected")),
+        past_days=tuple(_past_days(home)),
     )
 
 
@@ -117,6 +129,13 @@ def _runs(database: Database, holder: Holder | None, now: dt.datetime) -> Iterab
             row.run_id, row.command, row.date, state, row.started_at, seconds,
             row.feature_version, error,
         )  # fmt: skip
+
+
+def _past_days(home: Path) -> Iterable[PastDay]:
+    """By the homes they are made in; the report comes last."""
+    for folder in sorted((home / BACKFILL).glob("????-??-??")):
+        day = dt.date.fromisoformat(folder.name)
+        yield PastDay(day, (folder / "reports" / folder.name / "report.html").exists())
 
 
 def _tables(database: Database) -> dict[str, TableState]:
@@ -198,4 +217,8 @@ def _bytes(path: Path) -> int:
     files = [path] if path.is_file() else [
         Path(folder, name) for folder, _, names in os.walk(path) for name in names
     ]  # fmt: skip
-    return sum(file.stat().st_size for file in files if file.exists())
+    n_bytes = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            n_bytes += file.stat().st_size
+    return n_bytes

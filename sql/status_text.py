@@ -21,6 +21,7 @@ def as_json(status: Status) -> str:
 def as_text(status: Status) -> str:
     """The last ten runs, rows and last dates, feature versions, disk, and the next run."""
     lines = [f"Database  {status.database}", f"Writing   {status.holder or 'nobody'}"]
+    lines += _past_day_lines(status)
     lines += ["", "Last runs (UTC)"]
     lines += [_run_line(run) for run in status.runs[:LAST_RUNS]] or ["  none"]
     lines += ["", "Rows, and the last date"]
@@ -124,6 +125,15 @@ def _plain(value: object) -> str:
     if isinstance(value, dt.datetime):
         return value.isoformat(timespec="seconds") + "Z"
     return str(value)
+
+
+def _past_day_lines(status: Status) -> list[str]:
+    if not status.past_days:
+        return []
+    at_work = status.holder is not None and status.holder.command == "backfill"
+    left = "not taken over; the next command that writes deletes it"
+    words = {True: "made", False: "being made"} if at_work else dict.fromkeys((True, False), left)
+    return [f"Backfill  {day.date} {words[day.made]}" for day in status.past_days]
 
 
 def _run_line(run: Run) -> str:

@@ -132,7 +132,7 @@ quarantine = _table(
 runs = _table(
     "runs", "One row per command that wrote to this database.",
     key("run_id", "run"),
-    text("command", "daily, ingest, features, rank, experiment, report or crops label"),
+    text("command", "daily, backfill, ingest, features, rank, experiment, report or crops label"),
     day(comment="date the run was for"),
     text("code_version", "version of the program"),
     text("feature_version", "version of the visual features; null where none were involved"),

@@ -12,81 +12,38 @@ are small, arms are four; everything else is what runs every day.
 With `--stop-server` the database is one on a PostgreSQL server of the harness's own, and it is the
 server that is stopped (immediately, as when its machine goes down) and started again; the job must
 then end by itself, with a sentence that says so.
+
+With `--backfill` it is a backfill of three days in two processes, the last day in the home itself.
+In the step `day's process` one of the two is killed, and the backfill must end by itself. A day
+that is done must stay as it is; the days that are not done may be made again.
 """
 
 import argparse
-import multiprocessing as mp
 import shutil
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
-from pkgutil import resolve_name
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from backfill import MADE
 from experiments.world.sample import write_sample
-from features.pairs.shards import PairWork
 from features.pairs.store import STEP
-from sql.database import Database, open_database
 from tests.home_state import State, differences, state
+from tests.killed_job import BACKFILL_STEPS, END, STEPS, Place, Told, durations, run_job
 from tests.postgres import Server, new_server
-
-DATE = "2026-11-15"
-STEPS = {
-    "upgrade": "sql.schema.upgrade",
-    "ingest": "daily.ingest_step",
-    "visuals": "features.daily.refresh_visuals",
-    "true visuals": "features.daily.refresh_true_visuals",
-    "interest": "features.daily.refresh_interest",
-    "pair shards": "features.daily.write_pairs",
-    "pairs published": "features.pairs.store.PairStore.publish",
-    "rank": "daily.rank_step",
-    "experiment": "daily.experiment_step",
-    "report": "daily.report_step",
-}
-END = "end"
-WENT_AWAY = "same command again"
-KEPT = ("whole_image", "targeted", "oracle", "whole_image_aa")
-WORKERS = mp.get_context("forkserver")
-WORKERS.set_forkserver_preload(["tests.kill_harness", "tests.quick_visuals", "related_pins",
-                                "experiments.experiment", "experiments.report.page",
-                                "experiments.summary", "ranking.ranking", "features.daily",
-                                "alembic.command"])  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a job reads and writes."""
-
-    source: Path
-    home: Path
-    url: str
-
-    @property
-    def database(self) -> Database:
-        return open_database(self.url)
-
-
-class Told(NamedTuple):
-    """A step that began, when, and the piece of work that it is about where it is one."""
-
-    step: str
-    at: float
-    piece: str = ""
 
 
 @dataclass
 class Outcome:
     """What the kills hit (the kill's step -> kills), and what went wrong, one sentence each."""
 
+    steps: list[str]
     hit: Counter[str] = field(default_factory=Counter)
     homes: int = 0
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -97,107 +54,24 @@ class Outcome:
 
     def lacking(self, each: int) -> list[str]:
         """Steps that were not killed in so often, each as often as is lacking."""
-        return [step for step in STEPS for _ in range(each - self.hit[step])]
-
-
-def work(place: Place, told: Connection) -> None:
-    """The daily job in this process; tells each step as it begins, and the end."""
-    import sys
-
-    import features.pairs.store
-    import features.visuals.store
-    import related_pins
-    from experiments.arms import ARMS
-    from tests.quick_visuals import quick_extractor
-
-    for arm in [arm for arm in ARMS if arm not in KEPT]:
-        del ARMS[arm]
-    features.visuals.store.SHARD, features.pairs.store.PAIRS_AT_A_TIME = 16, 300
-    for step, name in STEPS.items():
-        owner_name, function = name.rsplit(".", 1)
-        owner = resolve_name(owner_name)
-        setattr(owner, function, _telling(told, step, getattr(owner, function)))
-    related_pins.visual_extractor = lambda *_: quick_extractor()
-    place.home.mkdir(parents=True, exist_ok=True)
-    output = (place.home.parent / f"{place.home.name}.log").open("a")
-    sys.stdout = sys.stderr = output
-    sys.argv = ["related-pins", "daily", "--source", str(place.source), "--date", DATE,
-                "--home", str(place.home), "--db", place.url]  # fmt: skip
-    try:
-        related_pins.main()
-    except SystemExit as ended:
-        if ended.code:
-            raise
-    told.send(Told(END, time.monotonic()))
-
-
-def _telling(told: Connection, step: str, function: Any) -> Any:
-    def tell(*arguments: Any, **named: Any) -> Any:
-        work = arguments[0] if isinstance(arguments[0], PairWork) else None
-        piece = f"{work.feature_version}/{work.name}" if work else ""
-        told.send(Told(step, time.monotonic(), piece))
-        return function(*arguments, **named)
-
-    return tell
-
-
-def run_job(
-    place: Place, step: str | None = None, delay: float = 0, server: Server | None = None
-) -> list[Told]:
-    """Each step of a job as it began; the last is END, unless it was killed.
-
-    The job is killed `delay` seconds after the step began, or a later one where that is not needed
-    any more; or else the server is stopped then, and started again once the job has ended.
-    RuntimeError where it fails by itself.
-    """
-    order = list(STEPS)
-    later = order[order.index(step) :] if step else []
-    hears, told = WORKERS.Pipe(duplex=False)
-    job = WORKERS.Process(target=work, args=(place, told))
-    job.start()
-    told.close()
-    heard, kill_at = list[Told](), None
-    try:
-        while kill_at is None or hears.poll(max(0.0, kill_at - time.monotonic())):
-            heard.append(hears.recv())
-            if kill_at is None and heard[-1].step in later:
-                kill_at = heard[-1].at + delay
-        job.kill() if server is None else server.stop()
-        while True:
-            heard.append(hears.recv())
-    except EOFError:
-        job.join()
-    if stopped := server is not None and not server.is_running:
-        server.start()
-    if job.exitcode not in (0, -9) and not (stopped and WENT_AWAY in _last_line(place)):
-        where = heard[-1].step if heard else "the start"
-        how = f"the job failed in {where}, exit code {job.exitcode}"
-        raise RuntimeError(f"{how}: {_last_line(place)}")
-    return heard
-
-
-def _last_line(place: Place) -> str:
-    log = place.home.parent / f"{place.home.name}.log"
-    return (log.read_text().strip().splitlines() or [""])[-1]
-
-
-def durations(heard: list[Told]) -> dict[str, float]:
-    """Seconds of each step of an undisturbed job."""
-    seconds: Counter[str] = Counter()
-    for begun, next_begun in pairwise(heard):
-        seconds[begun.step] += next_begun.at - begun.at  # type: ignore[assignment]
-    return dict(seconds)
+        return [step for step in self.steps for _ in range(each - self.hit[step])]
 
 
 def finished(place: Place) -> dict[tuple[str, str, str], tuple[object, int | None]]:
-    """Finished pieces of work -> when each was finished, and the time stamp of its file."""
+    """Finished pieces of work -> when each was finished, and the time stamp of its file. What a
+    backfill has taken over of a day is finished when the day is.
+    """
     database = place.database
     with database.engine.connect() as connection:
         if not sa.inspect(connection).has_table("manifest"):
             return {}
-    rows = database.read(
-        "SELECT * FROM manifest WHERE step NOT IN ('feature_version', 'day')"
-    ).to_pylist()
+    rows = database.read("SELECT * FROM manifest WHERE step != 'feature_version'").to_pylist()
+    days = {row["piece"] for row in rows if row["step"] == "day"}
+    rows = [
+        row for row in rows
+        if (row["step"] != "day" if not place.backfill
+            else row["step"] not in MADE or row["piece"].partition("/")[0] in days)
+    ]  # fmt: skip
     return {
         (row["step"], row["piece"], row["fingerprint"]): (row["finished_at"], _stamp(place, row))
         for row in rows
@@ -254,60 +128,63 @@ def fill(
     ]
 
 
-def schedule(deck: list[str], rng: np.random.Generator) -> Iterator[list[str]]:
+def schedule(deck: list[str], order: list[str], rng: np.random.Generator) -> Iterator[list[str]]:
     """The steps in the deck dealt to homes, 1 to 24 to each, in the order in which they come."""
     rng.shuffle(deck)
-    order = list(STEPS)
     while deck:
         size = int(rng.integers(1, 25))
         part, deck = deck[:size], deck[size:]
         yield sorted(part, key=order.index)
 
 
-def undisturbed(folder: Path, server: str | None = None) -> tuple[State, dict[str, float]]:
+def undisturbed(
+    folder: Path, server: str | None = None, backfill: bool = False
+) -> tuple[State, dict[str, float]]:
     """What a job leaves that nobody kills, and the seconds of its steps; writes the sample first.
 
     The database is SQLite, or one on a PostgreSQL server.
     """
     write_sample(folder / "sample", pins=100, requests=1_000, users=200, crops=150)
-    place = place_of(folder, "reference", server)
+    place = place_of(folder, "reference", server, backfill)
     heard = run_job(place)
     return state(place.database, place.home), durations(heard)
 
 
 def harness(
-    folder: Path, each: int, seed: int, url: str | None = None, server: Server | None = None
-) -> Outcome:
+    folder: Path, each: int, seed: int, url: str | None = None, server: Server | None = None,
+    backfill: bool = False,
+) -> Outcome:  # fmt: skip
     """What became of at least so many kills in each step, under `folder`; or of so many stops of
     the server."""
-    rng, outcome = np.random.default_rng(seed), Outcome()
-    reference, seconds = undisturbed(folder, url)
+    steps = list(BACKFILL_STEPS if backfill else STEPS)
+    rng, outcome = np.random.default_rng(seed), Outcome(steps)
+    reference, seconds = undisturbed(folder, url, backfill)
     while lacking := outcome.lacking(each):
-        for targets in schedule(lacking, rng):
-            place = place_of(folder, f"home{outcome.homes + 1}", url)
+        for targets in schedule(lacking, steps, rng):
+            place = place_of(folder, f"home{outcome.homes + 1}", url, backfill)
             n_known = len(outcome.problems)
             fill(place, targets, seconds, reference, rng, outcome, server)
             for step, problem in outcome.problems[n_known:]:
                 print(f"after one in {step}: {problem}", flush=True)
             shutil.rmtree(place.home)
             done = f"{outcome.kills} kills, {len(outcome.problems)} problems"
-            steps = ", ".join(f"{step} {outcome.hit[step]}" for step in STEPS)
-            print(f"home {outcome.homes}: {done} ({steps})", flush=True)
+            by_step = ", ".join(f"{step} {outcome.hit[step]}" for step in steps)
+            print(f"home {outcome.homes}: {done} ({by_step})", flush=True)
     return outcome
 
 
-def place_of(folder: Path, name: str, server: str | None) -> Place:
+def place_of(folder: Path, name: str, server: str | None, backfill: bool = False) -> Place:
     """A home without anything in it, and its database."""
     home = folder / name
     if server is None:
-        return Place(folder / "sample", home, f"sqlite:///{home / 'related_pins.db'}")
+        return Place(folder / "sample", home, f"sqlite:///{home / 'related_pins.db'}", backfill)
     admin = sa.create_engine(sa.make_url(server).set(drivername="postgresql+psycopg"))
     with admin.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql(f"DROP DATABASE IF EXISTS kill_{name}")
         connection.exec_driver_sql(f"CREATE DATABASE kill_{name}")
     admin.dispose()
     url = sa.make_url(server).set(database=f"kill_{name}")
-    return Place(folder / "sample", home, url.render_as_string(hide_password=False))
+    return Place(folder / "sample", home, url.render_as_string(hide_password=False), backfill)
 
 
 def main() -> None:
@@ -316,18 +193,21 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20261115)
     parser.add_argument("--server", help="postgresql://USER@HOST/NAME, in place of SQLite")
     parser.add_argument("--stop-server", action="store_true", help="Stop a server, not the job.")
+    parser.add_argument("--backfill", action="store_true", help="Kill a backfill, not the job.")
     options = parser.parse_args()
+    if options.backfill and options.stop_server:
+        parser.error("a backfill is killed, its server is not stopped")
     with ExitStack() as stack:
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="related_pins_kill_", ignore_cleanup_errors=True)
         )
         server = stack.enter_context(new_server()) if options.stop_server else None
         url = server.url if server else options.server
-        outcome = harness(Path(folder), options.each, options.seed, url, server)
+        outcome = harness(Path(folder), options.each, options.seed, url, server, options.backfill)
     wrong = Counter(step for step, _ in outcome.problems)
     what = "stops" if options.stop_server else "kills"
     print(f"{'step':16} {what:>6} {'problems after':>15}")
-    for step in ("start", *STEPS):
+    for step in ("start", *outcome.steps):
         print(f"{step:16} {outcome.hit[step]:6} {wrong[step]:15}")
     print(f"{outcome.kills} {what} in {outcome.homes} homes, {len(outcome.problems)} problems")
     raise SystemExit(bool(outcome.problems))

@@ -11,7 +11,7 @@ def test_a_job_that_was_killed_again_and_again_leaves_what_an_undisturbed_one_do
     tmp_path: Path,
 ) -> None:
     reference, seconds = undisturbed(tmp_path)
-    outcome, targets = Outcome(), ["upgrade", "visuals", "pair shards", "pairs published", "rank"]
+    outcome, targets = Outcome([]), ["upgrade", "visuals", "pair shards", "pairs published", "rank"]
     home = place_of(tmp_path, "home", None)
     fill(home, targets, seconds, reference, np.random.default_rng(7), outcome)
     assert outcome.problems == []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sql.lock import Holder
 from sql.next_run import NextRun
-from sql.status import Run, Status, TableState, Version
+from sql.status import PastDay, Run, Status, TableState, Version
 from sql.status_text import as_json, as_metrics, as_text
 
 DAY, AT = dt.date(2026, 11, 15), dt.datetime(2026, 11, 16, 2, 15)
@@ -162,3 +162,11 @@ def test_the_text_has_runs_rows_versions_disk_and_the_next_run() -> None:
     ):  # fmt: skip
         assert words in text, words
     assert "models" not in text
+
+
+def test_days_of_a_backfill_that_are_not_taken_over() -> None:
+    past = (PastDay(DAY, made=True), PastDay(dt.date(2026, 11, 16), made=False))
+    at_work = replace(STATUS, past_days=past, holder=Holder("backfill", 7, "worker-3", AT))
+    assert "Backfill  2026-11-15 made\nBackfill  2026-11-16 being made\n" in as_text(at_work)
+    left = as_text(replace(at_work, holder=None))
+    assert "2026-11-15 not taken over; the next command that writes deletes it\n" in left
