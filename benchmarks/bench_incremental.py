@@ -27,7 +27,7 @@ from machine import machine
 from features.daily import refresh_pairs, refresh_visuals
 from features.images import Image, load_image
 from features.options import visual_extractor
-from features.shards import read_shard
+from features.shards import read_shard, shards_under
 from features.visuals import PinVisual, VisualExtractor
 from sql.database import Database, open_database
 from sql.tables import candidates, crops, pins
@@ -82,7 +82,7 @@ class Described:
     feature_version, projection = "described", None
 
     def __init__(self, home: Path) -> None:
-        shards = sorted((home / "visuals").glob("*/*.parquet"))
+        shards = shards_under(home / "visuals")
         self.visuals = {v.content_hash: v for shard in shards for v in read_shard(shard)}
 
     def extract(self, images: Sequence[Image]) -> list[PinVisual]:

@@ -98,7 +98,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def publish(database: Database, home: Path, number: int, visuals: list[PinVisual]) -> None:
-    path = f"visuals/{VERSION}/{number:07}.parquet"
+    path = f"visuals/{VERSION}/{number:07}.arrow"
     write_shard(home / path, visuals)
     empty = dict.fromkeys(pin_visuals.c.keys())
     rows = [

@@ -77,7 +77,7 @@ def fill(database: Database, home: Path, visuals: Path, version: str, n_objects:
     real = [v for path in sorted(visuals.glob("*.parquet")) for v in read_shard(path)]
     copies = -(-n_objects // sum(len(v.scores) for v in real))
     for number, part in enumerate(cut_up(moved(real, copies))):
-        path = f"visuals/{version}/{number}.parquet"
+        path = f"visuals/{version}/{number}.arrow"
         write_shard(home / path, part)
         rows = [
             dict.fromkeys(pin_visuals.c.keys())

@@ -4,13 +4,13 @@ The columns and their meanings are `sql.columns.PAIR_FEATURES` and `PAIR_INTERES
 gather of unit vectors and a blocked product; a pair's numbers do not depend on its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from features.visuals import PinVisual
+from features.visual_columns import VisualColumns
 from sql.columns import CATEGORIES
 
 Floats = NDArray[np.float32]
@@ -30,7 +30,7 @@ class PinArrays:
     whole: `(P, D)`. whole_crop: `(P, E)`. crops, padded: `(M + 1, E)`, last row zeros. colours:
     `(M + 1, 3)` Lab.
     objects: `(P, K)` rows of the objects, M where there is none. categories: `(M + 1,)` codes, -1
-    for none; the first are those of CATEGORIES. scores, areas: `(M + 1,)`, 0 for none.
+    for none; the first are those of CATEGORIES. names: of all codes. scores, areas: `(M + 1,)`, 0 for none.
     dominant: `(P,)` row of the dominant object, M for none.
     """
 
@@ -41,6 +41,7 @@ class PinArrays:
     colours: Floats
     objects: Ints
     categories: Ints
+    names: tuple[str, ...]
     scores: Floats
     areas: Floats
     dominant: Ints
@@ -50,32 +51,30 @@ class PinArrays:
         return len(self.scores) - 1
 
 
-def pin_arrays(visuals: Sequence[PinVisual]) -> PinArrays:
-    """Packs PinVisuals, at least one. Categories outside CATEGORIES get codes of their own."""
-    counts = np.array([len(v.scores) for v in visuals])
-    total, first = int(counts.sum()), np.cumsum(counts) - counts
-    slots = np.arange(SLOTS * max(1, -(-int(counts.max()) // SLOTS)))
-    objects = np.where(slots < counts[:, None], first[:, None] + slots, total)
+def pin_arrays(visuals: VisualColumns) -> PinArrays:
+    """Packs the visuals of pins, at least one. Categories outside CATEGORIES get codes of their
+    own.
+    """
+    found = visuals.categories.dictionary_encode()
     codes = {name: code for code, name in enumerate(CATEGORIES)}
-    names = [name for v in visuals for name in v.categories]
-    dominant = [total if v.dominant is None else int(start) + v.dominant
-                for v, start in zip(visuals, first, strict=True)]  # fmt: skip
+    by_name = [codes.setdefault(name, len(codes)) for name in found.dictionary.to_pylist()]
+    categories = np.array(by_name, dtype=np.int64)[found.indices.to_numpy()]
     return PinArrays(
-        whole=np.stack([v.whole for v in visuals]),
-        whole_crop=np.stack([v.whole_crop for v in visuals]),
-        crops=_with_none([v.crops for v in visuals]),
-        padded=_with_none([v.padded for v in visuals]),
-        colours=_with_none([v.colours for v in visuals]),
-        objects=objects,
-        categories=np.array([*(codes.setdefault(name, len(codes)) for name in names), -1]),
-        scores=_with_none([v.scores for v in visuals]),
-        areas=_with_none([v.area_shares.astype(np.float32) for v in visuals]),
-        dominant=np.array(dominant),
+        whole=visuals.whole,
+        whole_crop=visuals.whole_crop,
+        crops=_with_none(visuals.crops),
+        padded=_with_none(visuals.padded),
+        colours=_with_none(visuals.colours),
+        objects=visuals.slots(SLOTS * max(1, -(-int(visuals.counts.max()) // SLOTS))),
+        categories=np.append(categories, -1),
+        names=tuple(codes),
+        scores=_with_none(visuals.scores),
+        areas=_with_none(visuals.area_shares.astype(np.float32)),
+        dominant=visuals.dominant(),
     )
 
 
-def _with_none(parts: Sequence[Floats]) -> Floats:
-    rows = np.concatenate(parts)
+def _with_none(rows: Floats) -> Floats:
     return np.concatenate([rows, np.zeros((1, *rows.shape[1:]), dtype=rows.dtype)])
 
 

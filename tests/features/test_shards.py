@@ -14,8 +14,8 @@ VISUALS = [
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
-    write_shard(tmp_path / "visuals" / "a.parquet", VISUALS)
-    found = read_shard(tmp_path / "visuals" / "a.parquet")
+    write_shard(tmp_path / "visuals" / "a.arrow", VISUALS)
+    found = read_shard(tmp_path / "visuals" / "a.arrow")
     for wrote, read in zip(VISUALS, found, strict=True):
         assert (read.content_hash, read.width, read.height) == (wrote.content_hash, 200, 250)
         assert read.categories == wrote.categories
@@ -28,7 +28,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 
 def test_some_of_a_shard(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
+    path = tmp_path / "a.arrow"
     write_shard(path, VISUALS)
     assert shard_hashes(path) == [v.content_hash for v in VISUALS]
     (found,) = read_shard(path, [VISUALS[2].content_hash, "unknown"])
@@ -37,14 +37,14 @@ def test_some_of_a_shard(tmp_path: Path) -> None:
 
 
 def test_a_shard_without_any_object(tmp_path: Path) -> None:
-    write_shard(tmp_path / "a.parquet", [VISUALS[1]])
-    (found,) = read_shard(tmp_path / "a.parquet")
+    write_shard(tmp_path / "a.arrow", [VISUALS[1]])
+    (found,) = read_shard(tmp_path / "a.arrow")
     assert found.crops.shape == (0, 16)
     assert found.dominant is None
 
 
 def test_nothing_is_left_aside_and_a_missing_shard_says_what_to_do(tmp_path: Path) -> None:
-    write_shard(tmp_path / "a.parquet", VISUALS)
-    assert [path.name for path in tmp_path.iterdir()] == ["a.parquet"]
+    write_shard(tmp_path / "a.arrow", VISUALS)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.arrow"]
     with pytest.raises(FileNotFoundError, match="related-pins features"):
-        read_shard(tmp_path / "b.parquet")
+        read_shard(tmp_path / "b.arrow")
