@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine("faiss-cpu", "pyarrow"))
     folder = options.home / "visuals" / options.feature_version
-    real = [v for shard in sorted(folder.glob("*.parquet")) for v in read_shard(shard)]
+    real = [v for shard in sorted(folder.iterdir()) for v in read_shard(shard)]
     order = np.random.default_rng(SEED).permutation(len(real))
     asked = [real[row] for row in order[:QUERIES]]
     real = [real[row] for row in order[QUERIES:]]

@@ -5,12 +5,15 @@ have changed. Only these are made again, and pair_interest of whole days whose c
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from features.interest import usual_interest
@@ -51,30 +54,42 @@ LEFT JOIN pair_features AS f ON f.feature_version = :version
     AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
 )
 _PAIRS = _PAIRS.format(rows="")
-_WANTED = f"SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, q.n_objects {_PAIRS}"
+_IN_ORDER = "ORDER BY c.query_pin_id, c.candidate_pin_id"
+_WANTED = f"""
+SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, f.inputs AS made_from, q.n_objects
+{_WITH_ROWS} {_IN_ORDER}
+"""
 _CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
 _UNCHANGED = f"f.inputs = {_INPUTS}"
-_N_CHANGED = f"SELECT COUNT(*) AS n {_WITH_ROWS} AND {_CHANGED}"
+_LISTED = "(c.query_pin_id, c.candidate_pin_id) IN :pairs"
 _PAGE = f"""
 SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
     q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
     {_INPUTS} AS inputs
-{_WITH_ROWS} AND {{which}} AND {{rest}}
-ORDER BY c.query_pin_id, c.candidate_pin_id LIMIT :most
+{{pairs}} AND {{which}} {_IN_ORDER}
 """
-_FEATURES_GONE = f"""
-pair_features.feature_version = :version AND NOT EXISTS (
-    SELECT 1 {_PAIRS} AND c.query_pin_id = pair_features.query_pin_id
-        AND c.candidate_pin_id = pair_features.candidate_pin_id
-        AND {_INPUTS} = pair_features.inputs
-)
+_LISTED_PAGE = _PAGE.format(pairs=_PAIRS, which=_LISTED)
+_NEXT_PAGE = _PAGE.format(pairs=_WITH_ROWS, which="{which} AND {rest}") + " LIMIT :most"
+_SAME_PAIR = """
+c.query_pin_id = pair_features.query_pin_id AND c.candidate_pin_id = pair_features.candidate_pin_id
 """
+_GONE = f"""
+pair_features.feature_version = :version
+AND NOT EXISTS (SELECT 1 {_PAIRS} AND {_SAME_PAIR} {{which}})
+"""
+_N_ROWS = "SELECT COUNT(*) AS n FROM pair_features WHERE feature_version = :version"
+_UNWANTED = f"""
+SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_GONE.format(which="")}
+"""
+_FEATURES_GONE = _GONE.format(which=f"AND {_INPUTS} = pair_features.inputs")
 _INTEREST_GONE = f"""
 pair_interest.feature_version = :version AND pair_interest.date IN :days
 AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
     SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_FEATURES_GONE}
 )
 """
+Pairs = list[tuple[str, str]]
+_PAIR = sa.types.TupleType(sa.String, sa.String)
 
 
 @dataclass(frozen=True)
@@ -89,11 +104,17 @@ class PairSummary:
 class Wanted:
     """The candidate pairs whose pins have visuals: how many, how many of them with objects in the
     query pin, and a hash of the pairs and what they are made from.
+
+    n_changed: those without a row that is made from this. changed: the first `PAIRS_AT_A_TIME` of
+    them. n_rows: rows that there are of these pairs, at least.
     """
 
     n_pairs: int
     n_with_objects: int
     inputs: str
+    n_changed: int
+    changed: Pairs
+    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -101,10 +122,13 @@ class Todo:
     """What is to be made: pairs that changed, for all days; the others, for the stale days.
 
     moved: whether any pair has changed, come or gone. states: hash of the crops that count on each
-    day, for all days.
+    day, for all days. changed: the first of the changed pairs. gone: the pairs whose rows go; None
+    where they are more than `PAIRS_AT_A_TIME`.
     """
 
     moved: bool
+    changed: Pairs
+    gone: Pairs | None
     states: Mapping[dt.date, str]
     stale: Sequence[dt.date]
     n_changed: int
@@ -125,29 +149,44 @@ class PairStore:
         self.feature_version = feature_version
 
     def wanted(self) -> Wanted:
-        """What should be there."""
-        n_pairs, n_with_objects, total = 0, 0, 0
+        """What should be there, and what of it is not."""
+        n_pairs, n_with_objects, n_changed, n_rows, total = 0, 0, 0, 0, 0
+        changed: Pairs = []
         for batch in self.database.batches(_WANTED, version=self.feature_version):
-            rows = batch.to_pandas()
-            n_pairs += len(rows)
-            n_with_objects += int((rows.pop("n_objects") > 0).sum())
+            made_from = batch["made_from"]
+            other = batch.filter(pc.invert(pc.fill_null(pc.equal(made_from, batch["inputs"]), False)))
+            n_pairs += len(batch)
+            n_with_objects += pc.sum(pc.greater(batch["n_objects"], 0)).as_py() or 0
+            n_changed += len(other)
+            n_rows += len(batch) - made_from.null_count
+            changed += _keys(other[: PAIRS_AT_A_TIME - len(changed)])
+            rows = batch.select([*KEYS, "inputs"]).to_pandas()
             total += int(pd.util.hash_pandas_object(rows, index=False).sum())
         inputs = fingerprint(SCHEMA, self.feature_version, n_pairs, total % 2**64)
-        return Wanted(n_pairs, n_with_objects, inputs)
+        return Wanted(n_pairs, n_with_objects, inputs, n_changed, changed, n_rows)
 
     def todo(self, wanted: Wanted, states: Mapping[dt.date, str]) -> Todo:
         """What is to be made so that it is there, given the state of each day's crops."""
-        before = self.database.made_from("pair_features", self.feature_version)
-        stale = [
-            day for day, state in states.items()
-            if self.database.made_from("pair_interest", self._piece(day))
-            != fingerprint(before, state)
-        ]  # fmt: skip
-        n_changed = 0
-        if moved := before != wanted.inputs:
-            rows = self.database.read(_N_CHANGED, version=self.feature_version)
-            n_changed = int(rows["n"][0].as_py())
-        return Todo(moved, states, stale, n_changed, wanted.n_pairs - n_changed)
+        version = self.feature_version
+        before = self.database.made_from("pair_features", version)
+        made = self.database.pieces("pair_interest", version)
+        stale = [day for day, state in states.items()
+                 if made.get(self._piece(day)) != fingerprint(before, state)]  # fmt: skip
+        if before == wanted.inputs:
+            return Todo(False, [], [], states, stale, 0, wanted.n_pairs)
+        n_others = wanted.n_pairs - wanted.n_changed
+        gone = self._gone(wanted)
+        return Todo(True, wanted.changed, gone, states, stale, wanted.n_changed, n_others)
+
+    def _gone(self, wanted: Wanted) -> Pairs | None:
+        version = self.feature_version
+        n_rows = self.database.read(_N_ROWS, version=version)["n"][0].as_py()
+        n_unwanted = n_rows - wanted.n_rows
+        if wanted.n_changed + n_unwanted > PAIRS_AT_A_TIME:
+            return None
+        if not n_unwanted:
+            return wanted.changed
+        return wanted.changed + _keys(self.database.read(_UNWANTED, version=version))
 
     def works(self, todo: Todo) -> Iterator[PairWork]:
         """The work that is to be done, cut into shards; the same until it is published."""
@@ -161,7 +200,7 @@ class PairStore:
         self, todo: Todo, usual: Mapping[dt.date, Mapping[str, float]], *, changed: bool
     ) -> Iterator[PairWork]:
         states = {str(day): todo.states[day] for day in usual}
-        for pairs in self._pages(changed):
+        for pairs in self._pages(todo, changed=changed):
             hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
             parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
             name = fingerprint(SCHEMA, *parts)
@@ -220,12 +259,27 @@ class PairStore:
         if not todo.moved:
             return [Change(pair_interest, files["pair_interest"], whole)]
         kept_days = [day for day in todo.states if day not in todo.stale]
-        interest_gone = sa.text(_INTEREST_GONE).bindparams(
-            sa.bindparam("days", kept_days, expanding=True), version=version
-        )
-        features_gone = sa.text(_FEATURES_GONE).bindparams(version=version)
-        return [Change(pair_interest, files["pair_interest"], whole, interest_gone),
-                Change(pair_features, files["pair_features"], gone=features_gone)]  # fmt: skip
+        gone = self._rows_gone(todo.gone, kept_days)
+        return [Change(pair_interest, files["pair_interest"], whole, gone["pair_interest"]),
+                Change(pair_features, files["pair_features"], gone=gone["pair_features"])]
+
+    def _rows_gone(
+        self, pairs: Pairs | None, days: Sequence[dt.date]
+    ) -> dict[str, sa.ColumnElement[bool] | sa.TextClause]:
+        """The condition by table under which a row goes: that it is of these pairs or, where they
+        are not listed, that its pair has changed or is not wanted.
+        """
+        version = self.feature_version
+        if pairs is None:
+            by_day = sa.bindparam("days", days, expanding=True)
+            interest = sa.text(_INTEREST_GONE).bindparams(by_day, version=version)
+            features = sa.text(_FEATURES_GONE).bindparams(version=version)
+            return {"pair_interest": interest, "pair_features": features}
+        of_days = pair_interest.c.date.in_(days)
+        return {
+            "pair_interest": sa.and_(_of(pair_interest, version, pairs), of_days),
+            "pair_features": _of(pair_features, version, pairs),
+        }
 
     def clear(self) -> None:
         """Deletes the shards that are not recorded: of a killed process, or published."""
@@ -243,29 +297,31 @@ class PairStore:
                 connection.execute(self._shards_forgotten)
         self.clear()
 
-    def _pages(self, changed: bool) -> Iterator[pa.Table]:
+    def _pages(self, todo: Todo, *, changed: bool) -> Iterator[pa.Table]:
         """The changed pairs, or the others, in order, `PAIRS_AT_A_TIME` at a time."""
-        which, rest, last = _CHANGED if changed else _UNCHANGED, "1 = 1", dict[str, str]()
-        while True:
-            pairs = self.database.read(
-                _PAGE.format(which=which, rest=rest),
-                version=self.feature_version, most=PAIRS_AT_A_TIME, **last,
-            )  # fmt: skip
-            if not len(pairs):
-                return
+        version, n_left = self.feature_version, todo.n_changed if changed else todo.n_others
+        rest, last = "1 = 1", dict[str, str]()
+        if changed:
+            listed = sa.bindparam("pairs", todo.changed, _PAIR, expanding=True)
+            page = sa.text(_LISTED_PAGE).bindparams(listed, version=version)
+            pairs = self.database.read(page)
+        while n_left:
+            if not changed or last:
+                query = _NEXT_PAGE.format(which=_CHANGED if changed else _UNCHANGED, rest=rest)
+                pairs = self.database.read(query, version=version, most=PAIRS_AT_A_TIME, **last)
             yield pairs
+            n_left -= len(pairs)
             last = {key: pairs[key][-1].as_py() for key in KEYS}
             rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-
-        def shares(day: dt.date) -> pd.DataFrame:
-            rows = self.database.read(_USUAL, version=self.feature_version, days=[day])
-            found: pd.DataFrame = rows.to_pandas()
-            return found
-
-        return {day: usual_interest(shares(day)) for day in days}
+        usual: dict[dt.date, dict[str, float]] = {day: {} for day in days}
+        shares = self.database.batches(_USUAL, version=self.feature_version, days=list(days))
+        for day, parts in groupby(_by_day(shares), key=itemgetter(0)):
+            rows = pa.concat_tables([part for _, part in parts]).to_pandas()
+            usual[day] = usual_interest(rows)
+        return usual
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))
@@ -292,3 +348,22 @@ class PairStore:
 
     def _piece(self, day: dt.date) -> str:
         return f"{self.feature_version}/{day}"
+
+
+def _keys(rows: pa.Table | pa.RecordBatch) -> Pairs:
+    first, second = (rows[key].to_pylist() for key in KEYS)
+    return list(zip(first, second, strict=True))
+
+
+def _of(table: sa.Table, version: str, pairs: Pairs) -> sa.ColumnElement[bool]:
+    """Whether a row of a feature version is of one of the pairs."""
+    pair = sa.tuple_(*(table.c[key] for key in KEYS))
+    return sa.and_(table.c.feature_version == version, pair.in_(pairs))
+
+
+def _by_day(shares: Iterable[pa.RecordBatch]) -> Iterator[tuple[dt.date, pa.Table]]:
+    """Rows in the order of their date, cut by it, without it."""
+    for batch in shares:
+        rows = pa.table({"category": batch["category"].dictionary_encode(), "share": batch["share"]})
+        for day in batch["date"].unique().to_pylist():
+            yield day, rows.filter(pc.equal(batch["date"], day))
