@@ -82,7 +82,8 @@ class Cropped:
         """Numbers and sums of the hashes of what counts on each day: `(T, 4)`, to be added up."""
         rows = self.crops.drop(columns="pin")
         by_crop = pd.util.hash_pandas_object(rows, index=False).to_numpy()
-        dates = rows["date"].to_numpy(dtype="datetime64[D]")
+        number, found = pd.factorize(rows["date"])  # -1 for a crop without a date
+        dates = np.append(found.to_numpy(dtype="datetime64[D]"), np.datetime64("NaT"))[number]
         order = np.argsort(dates, kind="stable")
         pins, first = np.unique(self.crops["pin"].to_numpy()[order], return_index=True)
         n_crops, crops = _before(days, dates, by_crop)
@@ -115,8 +116,9 @@ def _cropped(
     """The pins that have objects and were cropped, before a day or ever, some at a time."""
     pin, mine = crops_table.c.pin_id, pin_objects.c.feature_version == feature_version
     early = sa.true() if before is None else crops_table.c.date < before
-    there = sa.exists().where(mine, pin_objects.c.pin_id == pin)
-    page = sa.select(pin).where(early, there).distinct().order_by(pin).limit(PINS_AT_A_TIME)
+    pins = sa.select(pin).where(early).distinct().subquery()  # each is looked for once
+    there = sa.exists().where(mine, pin_objects.c.pin_id == pins.c.pin_id)
+    page = sa.select(pins.c.pin_id).where(there).order_by(pins.c.pin_id).limit(PINS_AT_A_TIME)
     last = sa.true()
     while names := database.read(page.where(last))["pin_id"].to_pylist():
         crops = sa.select(crops_table).where(early, pin.between(names[0], names[-1]))
@@ -126,10 +128,10 @@ def _cropped(
                 pin_objects.c.pin_id.in_(sa.select(pin).where(early)))  # fmt: skip
         yield _of_pins(
             pd.Index(names),
-            database.read(crops.order_by("crop_id")).to_pandas(),
-            database.read(objects.order_by("pin_id", "object_no")).to_pandas(),
+            database.read(crops).to_pandas(),
+            database.read(objects).to_pandas(),
         )
-        last = pin > names[-1]
+        last = pins.c.pin_id > names[-1]
 
 
 def _of_pins(pins: pd.Index, crops: pd.DataFrame, objects: pd.DataFrame) -> Cropped:

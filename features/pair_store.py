@@ -56,7 +56,9 @@ LEFT JOIN pair_features AS f ON f.feature_version = :version
 _PAIRS = _PAIRS.format(rows="")
 _IN_ORDER = "ORDER BY c.query_pin_id, c.candidate_pin_id"
 _WANTED = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, f.inputs AS made_from, q.n_objects
+SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs,
+    COALESCE(f.inputs, '') AS made_from,
+    CASE WHEN f.query_pin_id IS NULL THEN 0 ELSE 1 END AS is_there, q.n_objects
 {_WITH_ROWS} {_IN_ORDER}
 """
 _CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
@@ -106,7 +108,7 @@ class Wanted:
     query pin, and a hash of the pairs and what they are made from.
 
     n_changed: those without a row that is made from this. changed: the first `PAIRS_AT_A_TIME` of
-    them. n_rows: rows that there are of these pairs, at least.
+    them. outdated: those of the first that have a row. n_rows: how many of all have a row.
     """
 
     n_pairs: int
@@ -114,6 +116,7 @@ class Wanted:
     inputs: str
     n_changed: int
     changed: Pairs
+    outdated: Pairs
     n_rows: int
 
 
@@ -151,19 +154,20 @@ class PairStore:
     def wanted(self) -> Wanted:
         """What should be there, and what of it is not."""
         n_pairs, n_with_objects, n_changed, n_rows, total = 0, 0, 0, 0, 0
-        changed: Pairs = []
+        changed, outdated = Pairs(), Pairs()
         for batch in self.database.batches(_WANTED, version=self.feature_version):
-            made_from = batch["made_from"]
-            other = batch.filter(pc.invert(pc.fill_null(pc.equal(made_from, batch["inputs"]), False)))
+            others = batch.filter(pc.not_equal(batch["made_from"], batch["inputs"]))
+            some = others[: PAIRS_AT_A_TIME - len(changed)]
+            changed += _keys(some)
+            outdated += _keys(some.filter(pc.equal(some["is_there"], 1)))
             n_pairs += len(batch)
-            n_with_objects += pc.sum(pc.greater(batch["n_objects"], 0)).as_py() or 0
-            n_changed += len(other)
-            n_rows += len(batch) - made_from.null_count
-            changed += _keys(other[: PAIRS_AT_A_TIME - len(changed)])
+            n_with_objects += pc.sum(pc.greater(batch["n_objects"], 0)).as_py()
+            n_changed += len(others)
+            n_rows += pc.sum(batch["is_there"]).as_py()
             rows = batch.select([*KEYS, "inputs"]).to_pandas()
             total += int(pd.util.hash_pandas_object(rows, index=False).sum())
         inputs = fingerprint(SCHEMA, self.feature_version, n_pairs, total % 2**64)
-        return Wanted(n_pairs, n_with_objects, inputs, n_changed, changed, n_rows)
+        return Wanted(n_pairs, n_with_objects, inputs, n_changed, changed, outdated, n_rows)
 
     def todo(self, wanted: Wanted, states: Mapping[dt.date, str]) -> Todo:
         """What is to be made so that it is there, given the state of each day's crops."""
@@ -185,8 +189,8 @@ class PairStore:
         if wanted.n_changed + n_unwanted > PAIRS_AT_A_TIME:
             return None
         if not n_unwanted:
-            return wanted.changed
-        return wanted.changed + _keys(self.database.read(_UNWANTED, version=version))
+            return wanted.outdated
+        return wanted.outdated + _keys(self.database.read(_UNWANTED, version=version))
 
     def works(self, todo: Todo) -> Iterator[PairWork]:
         """The work that is to be done, cut into shards; the same until it is published."""
@@ -265,7 +269,7 @@ class PairStore:
 
     def _rows_gone(
         self, pairs: Pairs | None, days: Sequence[dt.date]
-    ) -> dict[str, sa.ColumnElement[bool] | sa.TextClause]:
+    ) -> dict[str, sa.ColumnElement[bool] | sa.TextClause | None]:
         """The condition by table under which a row goes: that it is of these pairs or, where they
         are not listed, that its pair has changed or is not wanted.
         """
@@ -275,6 +279,8 @@ class PairStore:
             interest = sa.text(_INTEREST_GONE).bindparams(by_day, version=version)
             features = sa.text(_FEATURES_GONE).bindparams(version=version)
             return {"pair_interest": interest, "pair_features": features}
+        if not pairs:
+            return {"pair_interest": None, "pair_features": None}
         of_days = pair_interest.c.date.in_(days)
         return {
             "pair_interest": sa.and_(_of(pair_interest, version, pairs), of_days),

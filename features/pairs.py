@@ -121,29 +121,52 @@ def pair_interest(
 
     def block(rows: slice) -> dict[str, Floats]:
         of_query = query[rows]
-        pairs = compare(pins, of_query, candidate[rows])
-        days = [interest_columns(pairs, share[of_query], users[of_query])
+        found = _matches(compare(pins, of_query, candidate[rows]))
+        days = [interest_columns(found, share[of_query], users[of_query])
                 for share, users in zip(interest, n_croppers, strict=True)]  # fmt: skip
         return {name: np.stack([day[name] for day in days]) for name in days[0]}
 
     return _blocks(len(query), block)
 
 
-def interest_columns(pairs: Comparison, interest: Floats, n_croppers: Ints) -> dict[str, Floats]:
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What each object of B query pins finds in the candidate pin, `(B, K)`; NaN where nothing.
+
+    any_there, category_there: whether there is any object, one of its category. best, best_same:
+    the largest cosine with any, with one of its category. colour: the least Lab distance from one
+    of its category.
+    """
+
+    any_there: NDArray[np.bool_]
+    category_there: NDArray[np.bool_]
+    best: Floats
+    best_same: Floats
+    colour: Floats
+
+
+def _matches(pairs: Comparison) -> Matches:
+    return Matches(
+        any_there=pairs.both.any(axis=2),
+        category_there=pairs.same.any(axis=2),
+        best=_best(pairs.cosine, pairs.both, axis=2),
+        best_same=_best(pairs.cosine, pairs.same, axis=2),
+        colour=-_best(-pairs.colour, pairs.same, axis=2),
+    )
+
+
+def interest_columns(found: Matches, interest: Floats, n_croppers: Ints) -> dict[str, Floats]:
     """PAIR_INTEREST of B compared pairs; interest `(B, K)`, n_croppers `(B,)` of the query pins."""
-    any_there, category_there = pairs.both.any(axis=2), pairs.same.any(axis=2)
-    best = _best(pairs.cosine, pairs.both, axis=2)
-    best_same = _best(pairs.cosine, pairs.same, axis=2)
-    colour = -_best(-pairs.colour, pairs.same, axis=2)
+    of_category = interest * found.category_there
     return {
         "query_interest_max": interest.max(axis=1),
         "query_n_croppers": n_croppers.astype(np.float32),
-        "interest_cosine": _weighted_mean(best, interest * any_there),
-        "interest_same_category": (interest * category_there).sum(axis=1),
-        "interest_same_category_cosine": _weighted_mean(best_same, interest * category_there),
-        "interest_colour_distance": _weighted_mean(colour, interest * category_there),
-        "interest_look_match": np.nansum(interest * np.maximum(best_same, 0), axis=1),
-        "interest_colour_match": np.nansum(interest * np.exp(-colour / LIKE_COLOUR), axis=1),
+        "interest_cosine": _weighted_mean(found.best, interest * found.any_there),
+        "interest_same_category": of_category.sum(axis=1),
+        "interest_same_category_cosine": _weighted_mean(found.best_same, of_category),
+        "interest_colour_distance": _weighted_mean(found.colour, of_category),
+        "interest_look_match": np.nansum(interest * np.maximum(found.best_same, 0), axis=1),
+        "interest_colour_match": np.nansum(interest * np.exp(-found.colour / LIKE_COLOUR), axis=1),
     }
 
 
