@@ -26,6 +26,7 @@ _TEXT = {name: pa.string() for name in ("feature_version", *KEYS)}
 FEATURE_ROWS = pa.schema(
     _TEXT | dict.fromkeys(PAIR_FEATURES, pa.float32()) | {"inputs": pa.string()}
 )
+ROWS_AT_A_TIME = 32_768
 INTEREST_ROWS = pa.schema(
     _TEXT | {"date": pa.date32()} | dict.fromkeys(PAIR_INTEREST, pa.float32())
 )
@@ -79,14 +80,11 @@ def write_pairs(work: PairWork) -> MadePairs:
     for table, path in work.paths.items():
         features = table == "pair_features"
         schema = FEATURE_ROWS if features else INTEREST_ROWS
-        rows[table] = 0
-        with (
-            written_aside(work.home / path) as aside,
-            pq.ParquetWriter(aside, schema, compression="zstd") as writer,
-        ):
-            for part in block.feature_rows() if features else block.interest_rows():
-                writer.write_table(part.select(schema.names).cast(schema))
-                rows[table] += len(part)
+        parts = block.feature_rows() if features else block.interest_rows()
+        made = pa.concat_tables([part.select(schema.names).cast(schema) for part in parts])
+        rows[table] = len(made)
+        with written_aside(work.home / path) as aside:
+            pq.write_table(made, aside, compression="zstd", row_group_size=ROWS_AT_A_TIME)
     return MadePairs(work.name, work.paths, rows, len(work.pairs))
 
 
