@@ -264,8 +264,10 @@ class PairStore:
             return [Change(pair_interest, files["pair_interest"], whole)]
         kept_days = [day for day in todo.states if day not in todo.stale]
         gone = self._rows_gone(todo.gone, kept_days)
-        return [Change(pair_interest, files["pair_interest"], whole, gone["pair_interest"]),
-                Change(pair_features, files["pair_features"], gone=gone["pair_features"])]
+        return [
+            Change(pair_interest, files["pair_interest"], whole, gone["pair_interest"]),
+            Change(pair_features, files["pair_features"], gone=gone["pair_features"]),
+        ]
 
     def _rows_gone(
         self, pairs: Pairs | None, days: Sequence[dt.date]
@@ -370,6 +372,8 @@ def _of(table: sa.Table, version: str, pairs: Pairs) -> sa.ColumnElement[bool]:
 def _by_day(shares: Iterable[pa.RecordBatch]) -> Iterator[tuple[dt.date, pa.Table]]:
     """Rows in the order of their date, cut by it, without it."""
     for batch in shares:
-        rows = pa.table({"category": batch["category"].dictionary_encode(), "share": batch["share"]})
+        rows = pa.table(
+            {"category": batch["category"].dictionary_encode(), "share": batch["share"]}
+        )
         for day in batch["date"].unique().to_pylist():
             yield day, rows.filter(pc.equal(batch["date"], day))

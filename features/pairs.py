@@ -30,7 +30,8 @@ class PinArrays:
     whole: `(P, D)`. whole_crop: `(P, E)`. crops, padded: `(M + 1, E)`, last row zeros. colours:
     `(M + 1, 3)` Lab.
     objects: `(P, K)` rows of the objects, M where there is none. categories: `(M + 1,)` codes, -1
-    for none; the first are those of CATEGORIES. names: of all codes. scores, areas: `(M + 1,)`, 0 for none.
+    for none; the first are those of CATEGORIES. names: of all codes. scores, areas: `(M + 1,)`, 0
+    for none.
     dominant: `(P,)` row of the dominant object, M for none.
     """
 

@@ -38,7 +38,7 @@ def pieces(connection: sa.Connection, step: str, feature_version: str) -> dict[s
     query = sa.select(manifest.c.piece, manifest.c.fingerprint).where(
         manifest.c.step == step, manifest.c.feature_version == feature_version
     )
-    return {piece: fingerprint for piece, fingerprint in connection.execute(query)}
+    return {row.piece: row.fingerprint for row in connection.execute(query)}
 
 
 def forget(connection: sa.Connection, step: str, pieces: Sequence[str]) -> None:
