@@ -4,7 +4,7 @@
 
 From FOLDER (the input contract; a simulated sample where none is given) as many query pins are
 taken as need --pins pins with their candidates, so that a pin has the pairs it has there. One home
-gets 74 % of the pins from empty, the same again, then 1, 5 and 20 % of the pins and their pairs,
+gets 74 % of the pins from empty, the same again, then 20, 5 and 1 % of the pins and their pairs,
 which nobody has cropped yet, then one more day of the log. At last all rows of pairs are deleted
 and made again: the full day, what a user would otherwise do every day. A line through the
 seconds by the number of changed pairs gives the fixed cost, and that of a pair.
@@ -159,8 +159,8 @@ class Bench:
 def show(name: str, visuals: Took | None, pairs: Took) -> None:
     described = f"{visuals.rows:7} {visuals.busy:8.2f}" if visuals else f"{'':16}"
     load = os.getloadavg()[0]
-    print(f"{name:16} {described} {pairs.rows:9} {pairs.busy:8.2f} {pairs.seconds:8.2f} {load:6.1f}",
-          flush=True)  # fmt: skip
+    print(f"{name:16} {described} {pairs.rows:9} {pairs.busy:8.2f} {pairs.seconds:8.2f} "
+          f"{load:6.1f}", flush=True)  # fmt: skip
 
 
 def measure(source: Path, n_pins: int, scratch: Path, extractor: VisualExtractor) -> None:
@@ -180,7 +180,7 @@ def measure(source: Path, n_pins: int, scratch: Path, extractor: VisualExtractor
     few = quiet.without(pd.Index(names[: ends[-1]]))
     bench.run("74 % from empty", few, days[:-1])
     n_pairs, costs = [0], [bench.run("the same again", few, days[:-1])]
-    for share, start, end in reversed(list(zip(SHARES, [0, *ends], ends, strict=False))):
+    for share, start in zip(reversed(SHARES), [*reversed(ends[:-1]), 0], strict=True):
         more = quiet.without(pd.Index(names[:start]))
         n_pairs.append(len(more.candidates) - len(few.candidates))
         costs.append(bench.run(f"{share:.0%} new pins", more, days[:-1]))
@@ -194,7 +194,7 @@ def report(n_pairs: Sequence[int], costs: Sequence[Took], n_all: int, full: Took
     """The share of the full day, and the line through the costs."""
     for name, of in (("CPU", attrgetter("busy")), ("the clock", attrgetter("seconds"))):
         each, fixed = np.polyfit(n_pairs, [of(cost) for cost in costs], 1)
-        print(f"seconds of {name}: {fixed:.2f} fixed and {1e6 * each:.0f} us for each changed pair; "
+        print(f"seconds of {name}: {fixed:.2f} fixed, {1e6 * each:.0f} us for each changed pair; "
               f"{1e6 * of(full) / n_all:.0f} us for each of all pairs anew")  # fmt: skip
         for n, cost in zip(n_pairs, costs, strict=True):
             print(f"  {n:7} pairs changed, {n / n_all:6.2%} of all: {of(cost):6.2f} s, "

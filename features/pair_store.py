@@ -17,7 +17,16 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from features.interest import usual_interest
-from features.pair_shards import KEYS, MadePairs, PairWork
+from features.pair_changes import (
+    SCHEMA,
+    Pairs,
+    Wanted,
+    pages,
+    pairs_gone,
+    rows_gone,
+    wanted_pairs,
+)
+from features.pair_shards import MadePairs, PairWork
 from sql.database import Change, Database, fingerprint
 from sql.manifest import record, recording
 from sql.tables import (
@@ -27,7 +36,6 @@ from sql.tables import (
     pair_interest,
 )
 
-SCHEMA = 3  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
 STEP = "pair_shard"
 _USUAL = """
@@ -39,59 +47,6 @@ LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.da
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
 ORDER BY c.date, o.pin_id, o.object_no
 """
-_INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
-# Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
-# little of the tables to keep from pairing all pins with all
-# (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans Using CROSS JOIN").
-_PAIRS = """
-FROM candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k {rows}
-WHERE q.feature_version = :version AND q.pin_id = c.query_pin_id
-    AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
-"""
-_WITH_ROWS = _PAIRS.format(
-    rows="""
-LEFT JOIN pair_features AS f ON f.feature_version = :version
-    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
-)
-_PAIRS = _PAIRS.format(rows="")
-_IN_ORDER = "ORDER BY c.query_pin_id, c.candidate_pin_id"
-_WANTED = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs,
-    COALESCE(f.inputs, '') AS made_from,
-    CASE WHEN f.query_pin_id IS NULL THEN 0 ELSE 1 END AS is_there, q.n_objects
-{_WITH_ROWS} {_IN_ORDER}
-"""
-_CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
-_UNCHANGED = f"f.inputs = {_INPUTS}"
-_LISTED = "(c.query_pin_id, c.candidate_pin_id) IN :pairs"
-_PAGE = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
-    q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
-    {_INPUTS} AS inputs
-{{pairs}} AND {{which}} {_IN_ORDER}
-"""
-_LISTED_PAGE = _PAGE.format(pairs=_PAIRS, which=_LISTED)
-_NEXT_PAGE = _PAGE.format(pairs=_WITH_ROWS, which="{which} AND {rest}") + " LIMIT :most"
-_SAME_PAIR = """
-c.query_pin_id = pair_features.query_pin_id AND c.candidate_pin_id = pair_features.candidate_pin_id
-"""
-_GONE = f"""
-pair_features.feature_version = :version
-AND NOT EXISTS (SELECT 1 {_PAIRS} AND {_SAME_PAIR} {{which}})
-"""
-_N_ROWS = "SELECT COUNT(*) AS n FROM pair_features WHERE feature_version = :version"
-_UNWANTED = f"""
-SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_GONE.format(which="")}
-"""
-_FEATURES_GONE = _GONE.format(which=f"AND {_INPUTS} = pair_features.inputs")
-_INTEREST_GONE = f"""
-pair_interest.feature_version = :version AND pair_interest.date IN :days
-AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
-    SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_FEATURES_GONE}
-)
-"""
-Pairs = list[tuple[str, str]]
-_PAIR = sa.types.TupleType(sa.String, sa.String)
 
 
 @dataclass(frozen=True)
@@ -100,24 +55,6 @@ class PairSummary:
 
     pairs: int
     interest: int
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The candidate pairs whose pins have visuals: how many, how many of them with objects in the
-    query pin, and a hash of the pairs and what they are made from.
-
-    n_changed: those without a row that is made from this. changed: the first `PAIRS_AT_A_TIME` of
-    them. outdated: those of the first that have a row. n_rows: how many of all have a row.
-    """
-
-    n_pairs: int
-    n_with_objects: int
-    inputs: str
-    n_changed: int
-    changed: Pairs
-    outdated: Pairs
-    n_rows: int
 
 
 @dataclass(frozen=True)
@@ -153,21 +90,7 @@ class PairStore:
 
     def wanted(self) -> Wanted:
         """What should be there, and what of it is not."""
-        n_pairs, n_with_objects, n_changed, n_rows, total = 0, 0, 0, 0, 0
-        changed, outdated = Pairs(), Pairs()
-        for batch in self.database.batches(_WANTED, version=self.feature_version):
-            others = batch.filter(pc.not_equal(batch["made_from"], batch["inputs"]))
-            some = others[: PAIRS_AT_A_TIME - len(changed)]
-            changed += _keys(some)
-            outdated += _keys(some.filter(pc.equal(some["is_there"], 1)))
-            n_pairs += len(batch)
-            n_with_objects += pc.sum(pc.greater(batch["n_objects"], 0)).as_py()
-            n_changed += len(others)
-            n_rows += pc.sum(batch["is_there"]).as_py()
-            rows = batch.select([*KEYS, "inputs"]).to_pandas()
-            total += int(pd.util.hash_pandas_object(rows, index=False).sum())
-        inputs = fingerprint(SCHEMA, self.feature_version, n_pairs, total % 2**64)
-        return Wanted(n_pairs, n_with_objects, inputs, n_changed, changed, outdated, n_rows)
+        return wanted_pairs(self.database, self.feature_version, PAIRS_AT_A_TIME)
 
     def todo(self, wanted: Wanted, states: Mapping[dt.date, str]) -> Todo:
         """What is to be made so that it is there, given the state of each day's crops."""
@@ -179,18 +102,8 @@ class PairStore:
         if before == wanted.inputs:
             return Todo(False, [], [], states, stale, 0, wanted.n_pairs)
         n_others = wanted.n_pairs - wanted.n_changed
-        gone = self._gone(wanted)
+        gone = pairs_gone(self.database, version, wanted, PAIRS_AT_A_TIME)
         return Todo(True, wanted.changed, gone, states, stale, wanted.n_changed, n_others)
-
-    def _gone(self, wanted: Wanted) -> Pairs | None:
-        version = self.feature_version
-        n_rows = self.database.read(_N_ROWS, version=version)["n"][0].as_py()
-        n_unwanted = n_rows - wanted.n_rows
-        if wanted.n_changed + n_unwanted > PAIRS_AT_A_TIME:
-            return None
-        if not n_unwanted:
-            return wanted.outdated
-        return wanted.outdated + _keys(self.database.read(_UNWANTED, version=version))
 
     def works(self, todo: Todo) -> Iterator[PairWork]:
         """The work that is to be done, cut into shards; the same until it is published."""
@@ -204,7 +117,8 @@ class PairStore:
         self, todo: Todo, usual: Mapping[dt.date, Mapping[str, float]], *, changed: bool
     ) -> Iterator[PairWork]:
         states = {str(day): todo.states[day] for day in usual}
-        for pairs in self._pages(todo, changed=changed):
+        first, n_pairs = (todo.changed, todo.n_changed) if changed else ([], todo.n_others)
+        for pairs in pages(self.database, self.feature_version, first, n_pairs, PAIRS_AT_A_TIME):
             hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
             parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
             name = fingerprint(SCHEMA, *parts)
@@ -263,31 +177,11 @@ class PairStore:
         if not todo.moved:
             return [Change(pair_interest, files["pair_interest"], whole)]
         kept_days = [day for day in todo.states if day not in todo.stale]
-        gone = self._rows_gone(todo.gone, kept_days)
+        gone = rows_gone(version, todo.gone, kept_days)
         return [
             Change(pair_interest, files["pair_interest"], whole, gone["pair_interest"]),
             Change(pair_features, files["pair_features"], gone=gone["pair_features"]),
         ]
-
-    def _rows_gone(
-        self, pairs: Pairs | None, days: Sequence[dt.date]
-    ) -> dict[str, sa.ColumnElement[bool] | sa.TextClause | None]:
-        """The condition by table under which a row goes: that it is of these pairs or, where they
-        are not listed, that its pair has changed or is not wanted.
-        """
-        version = self.feature_version
-        if pairs is None:
-            by_day = sa.bindparam("days", days, expanding=True)
-            interest = sa.text(_INTEREST_GONE).bindparams(by_day, version=version)
-            features = sa.text(_FEATURES_GONE).bindparams(version=version)
-            return {"pair_interest": interest, "pair_features": features}
-        if not pairs:
-            return {"pair_interest": None, "pair_features": None}
-        of_days = pair_interest.c.date.in_(days)
-        return {
-            "pair_interest": sa.and_(_of(pair_interest, version, pairs), of_days),
-            "pair_features": _of(pair_features, version, pairs),
-        }
 
     def clear(self) -> None:
         """Deletes the shards that are not recorded: of a killed process, or published."""
@@ -304,23 +198,6 @@ class PairStore:
             with self.database.engine.begin() as connection:
                 connection.execute(self._shards_forgotten)
         self.clear()
-
-    def _pages(self, todo: Todo, *, changed: bool) -> Iterator[pa.Table]:
-        """The changed pairs, or the others, in order, `PAIRS_AT_A_TIME` at a time."""
-        version, n_left = self.feature_version, todo.n_changed if changed else todo.n_others
-        rest, last = "1 = 1", dict[str, str]()
-        if changed:
-            listed = sa.bindparam("pairs", todo.changed, _PAIR, expanding=True)
-            page = sa.text(_LISTED_PAGE).bindparams(listed, version=version)
-            pairs = self.database.read(page)
-        while n_left:
-            if not changed or last:
-                query = _NEXT_PAGE.format(which=_CHANGED if changed else _UNCHANGED, rest=rest)
-                pairs = self.database.read(query, version=version, most=PAIRS_AT_A_TIME, **last)
-            yield pairs
-            n_left -= len(pairs)
-            last = {key: pairs[key][-1].as_py() for key in KEYS}
-            rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
 
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
@@ -356,17 +233,6 @@ class PairStore:
 
     def _piece(self, day: dt.date) -> str:
         return f"{self.feature_version}/{day}"
-
-
-def _keys(rows: pa.Table | pa.RecordBatch) -> Pairs:
-    first, second = (rows[key].to_pylist() for key in KEYS)
-    return list(zip(first, second, strict=True))
-
-
-def _of(table: sa.Table, version: str, pairs: Pairs) -> sa.ColumnElement[bool]:
-    """Whether a row of a feature version is of one of the pairs."""
-    pair = sa.tuple_(*(table.c[key] for key in KEYS))
-    return sa.and_(table.c.feature_version == version, pair.in_(pairs))
 
 
 def _by_day(shares: Iterable[pa.RecordBatch]) -> Iterator[tuple[dt.date, pa.Table]]:
