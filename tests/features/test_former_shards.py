@@ -62,7 +62,10 @@ def test_what_points_to_converted_shards_follows(world: World) -> None:
     assert all(same(*pair) for pair in zip(read_shard(shard), visuals, strict=True))
     assert shard_unreadable(shard) == unreadable
     path = shard.relative_to(world.home).as_posix()
-    for query in ("SELECT shard FROM pin_visuals", "SELECT path AS shard FROM manifest"):
+    for query in (
+        "SELECT shard FROM pin_visuals",
+        "SELECT path AS shard FROM manifest WHERE step = 'visuals'",
+    ):
         assert set(world.database.read(query)["shard"].to_pylist()) == {path}
     with Contents(world.home) as known:
         known.keep_only(VERSION, [path])
