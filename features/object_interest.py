@@ -86,7 +86,7 @@ class Cropped:
         dates = np.append(found.to_numpy(dtype="datetime64[D]"), np.datetime64("NaT"))[number]
         order = np.argsort(dates, kind="stable")
         pins, first = np.unique(self.crops["pin"].to_numpy()[order], return_index=True)
-        n_crops, crops = _before(days, dates, by_crop)
+        n_crops, crops = _before(days, dates, by_crop.astype(np.uint64))
         n_pins, objects = _before(days, dates[order][first], self.hashes[pins])
         return np.stack([n_crops, crops, n_pins, objects], axis=1)
 

@@ -130,7 +130,7 @@ def rows_gone(
     where they are not named, that its pair has changed or is not wanted. None where no row goes.
     """
     if pairs is None:
-        by_day = sa.bindparam("days", days, expanding=True)
+        by_day: sa.BindParameter[object] = sa.bindparam("days", days, expanding=True)
         interest = sa.text(_INTEREST_GONE).bindparams(by_day, version=version)
         features = sa.text(_FEATURES_GONE).bindparams(version=version)
         return {"pair_interest": interest, "pair_features": features}

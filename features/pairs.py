@@ -148,8 +148,8 @@ class Matches:
 
 def _matches(pairs: Comparison) -> Matches:
     return Matches(
-        any_there=pairs.both.any(axis=2),
-        category_there=pairs.same.any(axis=2),
+        any_there=np.asarray(pairs.both.any(axis=2)),
+        category_there=np.asarray(pairs.same.any(axis=2)),
         best=_best(pairs.cosine, pairs.both, axis=2),
         best_same=_best(pairs.cosine, pairs.same, axis=2),
         colour=-_best(-pairs.colour, pairs.same, axis=2),

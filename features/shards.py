@@ -159,7 +159,7 @@ def _columns(table: pa.Table, rows: NDArray[np.int64]) -> VisualColumns:
     def vectors(name: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         lists = column[name] if name.startswith("whole") else column[name].values
         numbers = lists.values.to_numpy().reshape(-1, lists.type.list_size)
-        return numbers[rows].astype(np.float32)
+        return np.asarray(numbers[rows], dtype=np.float32)
 
     return VisualColumns(
         content_hash=column["content_hash"].take(pa.array(rows)),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -115,7 +116,7 @@ def as_columns(visuals: Sequence[PinVisual]) -> VisualColumns:
 def joined(parts: Sequence[VisualColumns]) -> VisualColumns:
     """The images of the parts, at least one, in their order."""
 
-    def column(name: str) -> pa.Array | NDArray[np.generic]:
+    def column(name: str) -> Any:
         values = [getattr(part, name) for part in parts]
         if isinstance(values[0], pa.Array):
             return pa.concat_arrays(values)
