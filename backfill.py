@@ -37,7 +37,7 @@ from daily import (
     visuals_step,
 )
 from experiments.history import past_runs, record, recorded
-from features.engine import Engine, Loop
+from features.engine.engine import Engine, Loop
 from features.options import visual_extractor
 from sql.database import Database, open_database
 from sql.home import BACKFILL
@@ -58,8 +58,8 @@ from sql.tables import (
 )
 
 if TYPE_CHECKING:
-    from features.store import Progress
-    from features.visuals import VisualExtractor
+    from features.visuals.store import Progress
+    from features.visuals.visuals import VisualExtractor
 
 PUBLISHED = (
     models, feature_importances, rankings, ranking_metrics, experiment_lift, arm_daily_engagement,

@@ -11,13 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.engine import Engine, Loop
+from features.engine.engine import Engine, Loop
 from sql.home import feature_versions
 from sql.logs import logged_step
 
 if TYPE_CHECKING:
-    from features.store import Progress
-    from features.visuals import VisualExtractor
+    from features.visuals.store import Progress
+    from features.visuals.visuals import VisualExtractor
     from sql.database import Database
 
 
@@ -53,7 +53,7 @@ class Job:
     def versions(self) -> dict[str, str]:
         """Feature versions by kind, as sql.home.feature_versions: those of the version that was
         named, else the current ones. Raises ValueError where that is not complete."""
-        from features.versions import complete
+        from features.visuals.versions import complete
 
         if self.feature_version is None:
             return feature_versions(self.database)
@@ -106,7 +106,7 @@ def features_step(
 ) -> dict[str, Any]:
     """Visuals and pairs; their version becomes the current one, unless it is to stand beside it."""
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
-    from features.versions import use
+    from features.visuals.versions import use
 
     database, home, days = job.database, job.home, job.days()
     visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)
@@ -133,7 +133,7 @@ def input_gates_step(job: Job, extractor: "VisualExtractor") -> dict[str, Any]:
 
     thresholds, canary = read_thresholds(job.home), None
     if (coco := thresholds.canary_coco) and (photos := thresholds.canary_photos):
-        from features.evaluation import evaluate
+        from features.detector.evaluation import evaluate
 
         def canary() -> float:
             return evaluate(extractor.detector.detect, coco, photos).ap50

@@ -30,8 +30,8 @@ from daily import (
     run_day,
 )
 from experiments.commands import app as experiment_app
-from features.commands import app as detector_app
-from features.engine import Engine, Loop, named_engine
+from features.detector.commands import app as detector_app
+from features.engine.engine import Engine, Loop, named_engine
 from features.options import (
     AsJson,
     Day,
@@ -61,7 +61,7 @@ from sql.logs import logged, masked
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
 
 if TYPE_CHECKING:
-    from features.visuals import VisualExtractor
+    from features.visuals.visuals import VisualExtractor
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(features_app, name="features")
@@ -267,8 +267,8 @@ def crops_label(
 
     Example: related-pins crops label --date 2026-11-15 --coco weak.json
     """
-    from features.embedding import Embedder
-    from features.weak_objects import make_weak_objects, weak_coco
+    from features.embedding.embedding import Embedder
+    from features.weak.objects import make_weak_objects, weak_coco
 
     with started("crops label", date, home, db, 1, as_json) as (job, summary):
         folder = last_source(job.database, source)

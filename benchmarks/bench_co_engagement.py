@@ -28,11 +28,11 @@ from PIL import Image as pil
 from rich.progress import track
 
 from features.boxes import pad
-from features.detector import load_detector
-from features.embedding import Embedder, cut
-from features.images import load_image
-from features.store import VisualStore
-from features.visuals import PinVisual, VisualSettings
+from features.detector.detector import load_detector
+from features.embedding.embedding import Embedder, cut
+from features.images.images import load_image
+from features.visuals.store import VisualStore
+from features.visuals.visuals import PinVisual, VisualSettings
 from sql.database import open_database
 from sql.home import feature_versions
 

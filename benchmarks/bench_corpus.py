@@ -31,11 +31,11 @@ from machine import machine
 from PIL import Image as pil
 
 from features.daily import refresh_pairs, refresh_visuals
-from features.embedding import unit
-from features.images import Image
-from features.object_interest import refresh_interest
-from features.shards import read_shard, shards_under
-from features.visuals import PinVisual
+from features.embedding.embedding import unit
+from features.images.images import Image
+from features.pairs.object_interest import refresh_interest
+from features.visuals.shards import read_shard, shards_under
+from features.visuals.visuals import PinVisual
 from sql.database import Database, open_database
 from sql.tables import candidates, crops, pins
 

@@ -23,11 +23,11 @@ from pathlib import Path
 from bench_visuals import drawn, spread
 from machine import machine
 
-from features.describing import Files, ShardMaker
-from features.engine import Engine, Loop
+from features.engine.engine import Engine, Loop
+from features.engine.processes import Processes
+from features.engine.ray_data import RayData
 from features.options import visual_extractor
-from features.processes import Processes
-from features.ray_data import RayData
+from features.visuals.describing import Files, ShardMaker
 
 SHARD = 16
 

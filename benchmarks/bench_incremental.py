@@ -32,10 +32,10 @@ import sqlalchemy as sa
 from machine import machine
 
 from features.daily import refresh_pairs, refresh_visuals
-from features.images import Image, load_image
+from features.images.images import Image, load_image
 from features.options import visual_extractor
-from features.shards import read_shard, shards_under
-from features.visuals import PinVisual, VisualExtractor
+from features.visuals.shards import read_shard, shards_under
+from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.database import Database, open_database
 from sql.tables import (
     candidates,

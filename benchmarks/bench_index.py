@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from features.search.index import VECTORS
 from features.search.vector_writer import VectorWriter, lists_for
 from features.search.vectors import VectorIndex, open_vectors
-from features.shards import read_shard
+from features.visuals.shards import read_shard
 
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]

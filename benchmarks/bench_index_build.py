@@ -26,9 +26,9 @@ from machine import machine
 from features.search.build import build_index, update_index
 from features.search.generation import current, index_folder
 from features.search.index import VECTORS, ObjectIndex, open_index
-from features.shards import read_shard, write_shard
-from features.store import as_rows
-from features.visuals import PinVisual
+from features.visuals.shards import read_shard, write_shard
+from features.visuals.store import as_rows
+from features.visuals.visuals import PinVisual
 from sql.database import Database, open_database
 from sql.tables import pin_visuals
 

@@ -26,8 +26,8 @@ import sqlalchemy as sa
 from bench_partitions import scratch_database
 from machine import machine
 
-from features.pair_shards import FEATURE_ROWS, INTEREST_ROWS
-from features.pair_store import PAIRS_AT_A_TIME
+from features.pairs.shards import FEATURE_ROWS, INTEREST_ROWS
+from features.pairs.store import PAIRS_AT_A_TIME
 from sql.database import Change, open_database
 from sql.tables import pair_features, pair_interest
 

@@ -24,13 +24,13 @@ from machine import machine
 from numpy.typing import NDArray
 
 from features.boxes import iou
-from features.catalogue import BOARDS
-from features.detector import Detections, load_detector
-from features.embedding import Embedder
-from features.images import load_image
-from features.neighbours import nearest
-from features.projection import load_projection
-from features.visuals import PinVisual, VisualExtractor, VisualSettings
+from features.detector.catalogue import BOARDS
+from features.detector.detector import Detections, load_detector
+from features.embedding.embedding import Embedder
+from features.embedding.projection import load_projection
+from features.images.images import load_image
+from features.visuals.visuals import PinVisual, VisualExtractor, VisualSettings
+from features.weak.neighbours import nearest
 
 MATCH = 0.5
 BATCH = 16

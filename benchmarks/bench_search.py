@@ -39,17 +39,17 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
 from features.boxes import iou
-from features.detector import Detections
-from features.embedding import Embedder, cut
-from features.images import load_image
+from features.detector.detector import Detections
+from features.embedding.embedding import Embedder, cut
+from features.images.images import load_image
 from features.options import bars, visual_extractor
 from features.search.agreement import OFFERED, signs
 from features.search.index import VECTORS, open_index
 from features.search.likeness import likeness
 from features.search.quality import Kind, Truth, fitted, mean_of, precision, product_kinds
 from features.search.query import Searcher
-from features.store import Progress, VisualStore
-from features.visuals import PinVisual, VisualExtractor
+from features.visuals.store import Progress, VisualStore
+from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.home import existing, feature_versions
 
 Vectors = NDArray[np.float32]

@@ -31,16 +31,16 @@ from numpy.typing import NDArray
 from PIL import Image as pil
 from torchvision.transforms.functional import to_tensor
 
-from features.backbone import MEAN, STD, lite0
-from features.embedding import unit
-from features.images import load_image
+from features.embedding.backbone import MEAN, STD, lite0
+from features.embedding.embedding import unit
+from features.images.images import load_image
 from features.options import visual_extractor
 from features.search.build import build_index
 from features.search.index import open_index
 from features.search.query import Searcher
-from features.shards import read_shard, write_shard
-from features.store import as_rows
-from features.visuals import PinVisual, VisualSettings
+from features.visuals.shards import read_shard, write_shard
+from features.visuals.store import as_rows
+from features.visuals.visuals import PinVisual, VisualSettings
 from sql.database import Database, open_database
 from sql.tables import pin_visuals
 

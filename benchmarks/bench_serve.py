@@ -23,7 +23,7 @@ import uvicorn
 from fastapi import FastAPI, UploadFile
 from machine import machine
 
-from features.images import load_image
+from features.images.images import load_image
 from features.options import visual_extractor
 from features.search.results import SearchResults
 from features.serve.app import create_app

@@ -32,12 +32,12 @@ from machine import machine
 from numpy.typing import NDArray
 
 from features.boxes import iou
-from features.detector import load_detector
-from features.judgement import matched
-from features.matches import Boxes, Matches
-from features.store import VisualStore
-from features.thresholds import thresholds
-from features.visuals import PinVisual, VisualSettings
+from features.detector.detector import load_detector
+from features.detector.judgement import matched
+from features.detector.matches import Boxes, Matches
+from features.detector.thresholds import thresholds
+from features.visuals.store import VisualStore
+from features.visuals.visuals import PinVisual, VisualSettings
 from sql.database import open_database
 from sql.home import feature_versions
 

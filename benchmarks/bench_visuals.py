@@ -24,13 +24,13 @@ from safetensors.torch import load_file
 from torchvision.models.detection import fasterrcnn_resnet50_fpn_v2
 from torchvision.transforms.functional import to_tensor
 
-from features.backbone import MEAN, STD, lite0
 from features.boxes import pad
-from features.describing import describe_files
-from features.detector import BUNDLED, load_detector
-from features.embedding import Embedder
-from features.faster_rcnn import faster_rcnn
-from features.visuals import PinVisual, VisualExtractor, VisualSettings
+from features.detector.detector import BUNDLED, load_detector
+from features.detector.faster_rcnn import faster_rcnn
+from features.embedding.backbone import MEAN, STD, lite0
+from features.embedding.embedding import Embedder
+from features.visuals.describing import describe_files
+from features.visuals.visuals import PinVisual, VisualExtractor, VisualSettings
 
 PADDING = VisualSettings().padding
 

@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 from machine import machine
 
 from features.boxes import iou
-from features.embedding import Embedder
-from features.weak_objects import EDGES, make_weak_objects
+from features.embedding.embedding import Embedder
+from features.weak.objects import EDGES, make_weak_objects
 from sql.database import open_database
 from sql.tables import crops as crops_table
 from sql.tables import pins as pins_table

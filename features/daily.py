@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from features.detector import Detections
-from features.engine import Engine, Loop
-from features.former_shards import convert_shards
-from features.images import Image
-from features.object_interest import refresh_interest
-from features.pair_shards import PairWork, write_pairs
-from features.pair_store import PairStore, PairSummary
-from features.pin_images import fetched_blocks
-from features.store import Progress, VisualStore, VisualSummary, as_rows
-from features.visuals import PinVisual, VisualExtractor
+from features.detector.detector import Detections
+from features.engine.engine import Engine, Loop
+from features.images.images import Image
+from features.images.pin_images import fetched_blocks
+from features.pairs.object_interest import refresh_interest
+from features.pairs.shards import PairWork, write_pairs
+from features.pairs.store import PairStore, PairSummary
+from features.visuals.former_shards import convert_shards
+from features.visuals.store import Progress, VisualStore, VisualSummary, as_rows
+from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
 from sql.tables import pins, quarantine, true_boxes
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.engine import EngineName
+from features.engine.engine import EngineName
 
 if TYPE_CHECKING:
-    from features.store import Progress
-    from features.visuals import VisualExtractor
+    from features.visuals.store import Progress
+    from features.visuals.visuals import VisualExtractor
     from sql.database import Database
 
 _SOURCE_HELP = "Folder of pins, requests, impressions, engagements, candidates and crops."
@@ -37,10 +37,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.
 def visual_extractor(
     detector: str, embedder: str, pooling: str, projection: str = "bundled"
 ) -> "VisualExtractor":
-    from features.detector import load_detector
-    from features.embedding import Embedder
-    from features.projection import load_projection
-    from features.visuals import VisualExtractor, VisualSettings
+    from features.detector.detector import load_detector
+    from features.embedding.embedding import Embedder
+    from features.embedding.projection import load_projection
+    from features.visuals.visuals import VisualExtractor, VisualSettings
 
     plain = VisualExtractor(
         load_detector(detector), Embedder(embedder), VisualSettings(pooling=pooling)

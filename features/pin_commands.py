@@ -39,8 +39,8 @@ def features_one(
 
     Example: related-pins features one s0003 p12485
     """
-    from features.one import pair_row, save_picture
-    from features.pin_images import PinImages
+    from features.images.pin_images import PinImages
+    from features.pairs.one import pair_row, save_picture
     from sql.columns import PAIR_FEATURES, PAIR_INTEREST
 
     database = opened(home, db)
@@ -71,10 +71,10 @@ def features_learn(
 
     Example: related-pins features learn projection.safetensors --date 2026-11-12
     """
-    from features.co_engagement import objects_of
-    from features.learning import LearningRecipe, learn_projection
-    from features.projection import save_projection
-    from features.store import VisualStore
+    from features.embedding.co_engagement import objects_of
+    from features.embedding.learning import LearningRecipe, learn_projection
+    from features.embedding.projection import save_projection
+    from features.visuals.store import VisualStore
 
     database, recipe = opened(home, db), LearningRecipe()
     extractor = visual_extractor(detector, embedder, pooling, "none")
@@ -99,7 +99,7 @@ def features_use(
 
     Example: related-pins features use 3f9a2c41b07d55e8
     """
-    from features.versions import complete, use
+    from features.visuals.versions import complete, use
     from sql.lock import locked
 
     with locked(home, db, "features use") as database:
@@ -121,7 +121,7 @@ def features_prune(
 
     Example: related-pins features prune --dry-run
     """
-    from features.prune import prunable, prune
+    from features.visuals.prune import prunable, prune
     from sql.lock import locked
 
     with locked(home, db, "features prune") as database:
@@ -151,7 +151,7 @@ def detect(
 
     Example: related-pins detect photos --json objects.json --draw pictures
     """
-    from features.detection import detect_files
+    from features.detector.detection import detect_files
 
     with bars() as progress:
         found = detect_files(path, detector, min_score, draw, progress)
@@ -171,8 +171,8 @@ def crops_heat(
 
     Example: related-pins crops heat s0015 --picture heat.png
     """
-    from features.heat import save_heat
-    from features.pin_images import PinImages
+    from features.images.pin_images import PinImages
+    from features.weak.heat import save_heat
 
     database = existing(home, db)
     images = PinImages(last_source(database, source), home)
@@ -191,7 +191,7 @@ def forget(
 
     Example: related-pins forget --user u00042
     """
-    from features.erasure import erase_files
+    from features.visuals.erasure import erase_files
     from sql.erasure import erase_rows, reclaim
     from sql.forgotten import remember
     from sql.lock import locked

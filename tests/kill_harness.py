@@ -33,8 +33,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from experiments.world.sample import write_sample
-from features.pair_shards import PairWork
-from features.pair_store import STEP
+from features.pairs.shards import PairWork
+from features.pairs.store import STEP
 from sql.database import Database, open_database
 from tests.home_state import State, differences, state
 from tests.postgres import Server, new_server
@@ -47,7 +47,7 @@ STEPS = {
     "true visuals": "features.daily.refresh_true_visuals",
     "interest": "features.daily.refresh_interest",
     "pair shards": "features.daily.write_pairs",
-    "pairs published": "features.pair_store.PairStore.publish",
+    "pairs published": "features.pairs.store.PairStore.publish",
     "rank": "daily.rank_step",
     "experiment": "daily.experiment_step",
     "report": "daily.report_step",
@@ -104,15 +104,15 @@ def work(place: Place, told: Connection) -> None:
     """The daily job in this process; tells each step as it begins, and the end."""
     import sys
 
-    import features.pair_store
-    import features.store
+    import features.pairs.store
+    import features.visuals.store
     import related_pins
     from experiments.arms import ARMS
     from tests.quick_visuals import quick_extractor
 
     for arm in [arm for arm in ARMS if arm not in KEPT]:
         del ARMS[arm]
-    features.store.SHARD, features.pair_store.PAIRS_AT_A_TIME = 16, 300
+    features.visuals.store.SHARD, features.pairs.store.PAIRS_AT_A_TIME = 16, 300
     for step, name in STEPS.items():
         owner_name, function = name.rsplit(".", 1)
         owner = resolve_name(owner_name)

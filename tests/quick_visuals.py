@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
-from features.detector import Detections
-from features.embedding import unit
-from features.images import Image
-from features.visuals import VisualExtractor, VisualSettings
+from features.detector.detector import Detections
+from features.embedding.embedding import unit
+from features.images.images import Image
+from features.visuals.visuals import VisualExtractor, VisualSettings
 
 
 class Halves:

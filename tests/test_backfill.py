@@ -18,7 +18,7 @@ from daily import Job, run_day
 from experiments.gates import GateFailed
 from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
-from features.visuals import VisualExtractor
+from features.visuals.visuals import VisualExtractor
 from sql.database import Database, open_database
 from sql.home import BACKFILL, feature_versions
 from sql.runs import new_run_id

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from typer.testing import CliRunner, Result
 
 from features.boxes import iou
-from features.examples import categories_of, read_coco
+from features.detector.examples import categories_of, read_coco
 from related_pins import app
 from sql.database import Database, open_database
 from sql.tables import crops, pins

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 import features.daily
-import features.pair_store
+import features.pairs.store
 import related_pins
-from features.pair_shards import MadePairs, PairWork
+from features.pairs.shards import MadePairs, PairWork
 from sql import exchanges
 from sql.database import Database, open_database
 from sql.errors import in_one_line
 from sql.lock import locked
 from sql.status import status
-from tests.features.pair_world import filled
+from tests.features.pairs.pair_world import filled
 from tests.postgres import Server, new_server
 from tests.sql.example import FILES
 
@@ -291,7 +291,7 @@ def test_pairs_go_on_where_they_were_when_the_database_went_away(
         stopped_once(swapped)
         swap(*arguments)
 
-    monkeypatch.setattr(features.pair_store, "PAIRS_AT_A_TIME", 7)
+    monkeypatch.setattr(features.pairs.store, "PAIRS_AT_A_TIME", 7)
     monkeypatch.setattr(features.daily, "write_pairs", writing)
     monkeypatch.setattr(exchanges, "_swap", swapping)
     for _ in range(2):

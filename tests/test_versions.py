@@ -17,11 +17,11 @@ from daily import Job, features_step, ingest_step, rank_step
 from experiments.arms import ARMS
 from experiments.thresholds import FILE
 from experiments.world.sample import write_sample
-from features.catalogue import coco_file
-from features.detector import Detections
-from features.images import Image
-from features.versions import complete, use
-from features.visuals import VisualExtractor, VisualSettings
+from features.detector.catalogue import coco_file
+from features.detector.detector import Detections
+from features.images.images import Image
+from features.visuals.versions import complete, use
+from features.visuals.visuals import VisualExtractor, VisualSettings
 from sql import manifest
 from sql.database import open_database
 from sql.home import feature_versions

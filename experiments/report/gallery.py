@@ -21,8 +21,8 @@ from experiments.report.pictures import (
     with_boxes,
 )
 from experiments.wording import short
-from features.images import UnreadableImage
-from features.pin_images import PinImages
+from features.images.images import UnreadableImage
+from features.images.pin_images import PinImages
 from sql.database import Database
 from sql.tables import CATEGORIES
 

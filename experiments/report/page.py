@@ -20,7 +20,7 @@ from experiments.report.plots import overview, save_png
 from experiments.report.segments import segment_answers, segment_figures
 from experiments.verdict import ESTIMATOR, PRIMARY_METRIC, Verdict, verdict
 from experiments.wording import number, p_value, per_request, percent, short
-from features.pin_images import PinImages
+from features.images.pin_images import PinImages
 from sql.database import Database
 
 HERE = Path(__file__).parent
@@ -57,7 +57,7 @@ def write_report(
 ) -> Path:
     """The path of <home>/reports/<date>/report.html, written anew; report.png lies beside it.
 
-    Reads SQL and the pins' photos (features/pin_images.py); the same database and photos give the
+    Reads SQL and the pins' photos (features/images/pin_images.py); the same database and photos give the
     same bytes.
     Raises ValueError where there is no experiment of `date`.
     """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageOps
 
-from features.images import UnreadableImage, load_image
+from features.images.images import UnreadableImage, load_image
 from features.picture import draw_objects
 
 LARGE = (440, 520)

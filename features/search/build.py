@@ -22,9 +22,9 @@ from features.search.index import VECTORS
 from features.search.mapped import IMAGES, OBJECTS, MappedIndex, open_mapped
 from features.search.milvus_writer import build_milvus, drop_milvus, pins_in_milvus, update_milvus
 from features.search.vector_writer import VectorWriter
-from features.shards import read_shard
-from features.store import Progress
-from features.visuals import PinVisual
+from features.visuals.shards import read_shard
+from features.visuals.store import Progress
+from features.visuals.visuals import PinVisual
 from sql.database import Database, fingerprint
 from sql.tables import pin_visuals
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from features.images import Image
+    from features.images.images import Image
     from features.search.results import Match, SearchResults
     from sql.database import Database
 
@@ -52,7 +52,7 @@ def search(
 
     Example: related-pins search outfit.jpg --draw matches.png
     """
-    from features.images import UnreadableImage, load_image
+    from features.images.images import UnreadableImage, load_image
     from features.search.index import open_index
     from features.search.query import Searcher
 
@@ -129,7 +129,7 @@ def _draw(
     import sqlalchemy as sa
     from PIL import Image as pil
 
-    from features.remote import RemoteImages, image_files
+    from features.images.remote import RemoteImages, image_files
     from features.search.contact_sheet import SHOWN, contact_sheet
     from sql.tables import pins
 

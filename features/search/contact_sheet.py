@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image as pil
 from PIL import ImageDraw, ImageFont, ImageOps
 
-from features.images import UnreadableImage, load_image
+from features.images.images import UnreadableImage, load_image
 from features.picture import colour_of
 from features.search.results import Box, Match, ObjectResults, SearchResults
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.visuals import PinVisual
+from features.visuals.visuals import PinVisual
 
 IMAGES, OBJECTS, PINS = "images.arrow", "objects.arrow", "pins.arrow"
 Rows = NDArray[np.int64]

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from features.colour import colour_distance
 from features.search.results import Match
+from features.visuals.colour import colour_distance
 
 COLOUR = 0.1  # what the same colour adds to a cosine (docs/decisions/search.md)
 NEAR = 20.0  # Lab distance over which that falls to a third

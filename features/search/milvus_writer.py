@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.search.milvus import KINDS, alias, quoted, reached
-from features.visuals import PinVisual
+from features.visuals.visuals import PinVisual
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient

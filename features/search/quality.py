@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from features.catalogue import BOARDS
-from features.matches import interval
+from features.detector.catalogue import BOARDS
+from features.detector.matches import interval
 
 COLOURS: Mapping[str, str] = {
     "black": "black", "white": "white", "off white": "white", "grey": "grey", "gray": "grey",

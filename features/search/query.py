@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.boxes import iou
-from features.detector import Detections
-from features.images import Image
+from features.detector.detector import Detections
+from features.images.images import Image
 from features.search.agreement import OFFERED, agreement
 from features.search.index import VECTORS, ObjectIndex
 from features.search.likeness import by_likeness
 from features.search.merging import COPY, distinct, one_per_image, things
 from features.search.results import Match, ObjectResults, SearchResults
-from features.visuals import PinVisual, VisualExtractor, dominance
+from features.visuals.visuals import PinVisual, VisualExtractor, dominance
 
 FETCHED, LEAST = 10, 200  # entries asked of the index: per match that is wanted, and at least
 SAME_PLACE = 0.5  # IoU from which a drawn crop has the category of a found object

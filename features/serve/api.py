@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from features.detection import FoundObject
+from features.detector.detection import FoundObject
 from features.search.results import SearchResults
 from features.serve.pins import one_pin
 from features.serve.related import TREATMENT, RelatedPin, ranked, related

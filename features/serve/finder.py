@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from features.detection import FoundObject
-from features.images import Image
+from features.detector.detection import FoundObject
+from features.images.images import Image
 from features.search.generation import CURRENT, index_folder
 from features.search.index import ObjectIndex, open_index
 from features.search.merging import things
 from features.search.query import Searcher
 from features.search.results import Match, ObjectResults, SearchResults
 from features.serve.pins import pins_by_id
-from features.visuals import VisualExtractor, worth_keeping
+from features.visuals.visuals import VisualExtractor, worth_keeping
 from sql.database import Database
 
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from features.images import Image, UnreadableImage
+from features.images.images import Image, UnreadableImage
 from features.search.results import SearchResults
 from features.serve.finder import NoIndex
 from features.serve.guards import COOKIE, cookie_of, is_token

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from PIL import Image as pil
 
-from features.images import Image, UnreadableImage, load_image
-from features.pin_images import PinImages
+from features.images.images import Image, UnreadableImage, load_image
+from features.images.pin_images import PinImages
 
 SIZES = (240, 480, 1080)
 KEPT_BYTES = 64 * 2**20

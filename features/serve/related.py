@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from features.one import pair_row
+from features.pairs.one import pair_row
 from features.serve.pins import Pin, pins_by_id
 from sql.columns import CATEGORIES, PAIR_FEATURES, PAIR_INTEREST
 from sql.database import Database

@@ -11,7 +11,7 @@ from features.serve.counts import Counts
 from features.serve.finder import Finder
 from features.serve.pictures import Pictures
 from features.serve.queue import Queue
-from features.visuals import VisualExtractor
+from features.visuals.visuals import VisualExtractor
 from sql.database import Database
 
 

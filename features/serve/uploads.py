@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from features.images import Image, Limits, UnreadableImage, load_image
+from features.images.images import Image, Limits, UnreadableImage, load_image
 
 MAX_BYTES = 20 * 2**20
 FORM_BYTES = 64 * 2**10  # that a form may add to its image

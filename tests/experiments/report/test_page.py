@@ -14,7 +14,7 @@ from experiments.arms import CONTROL, PRIMARY
 from experiments.report.gallery import Change, asked_pins, changed_queries, cropped_pins
 from experiments.report.page import is_simulated, write_report
 from experiments.verdict import verdict
-from features.pin_images import PinImages
+from features.images.pin_images import PinImages
 from sql import tables
 from sql.database import Database, open_database
 from tests.experiments.report.report_page import Page

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from features.shards import write_shard
-from features.store import as_rows
-from features.visuals import PinVisual
+from features.visuals.shards import write_shard
+from features.visuals.store import as_rows
+from features.visuals.visuals import PinVisual
 from sql.database import Database
 from sql.tables import pin_visuals
-from tests.features.visuals_for_tests import random_visual
+from tests.features.visuals.visuals_for_tests import random_visual
 
 VERSION = "v1"
 NAMES = ("bag", "shoe", "hat", "belt")

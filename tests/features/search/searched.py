@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as pil
 
-from features.images import Image, load_image
+from features.images.images import Image, load_image
 from features.search.build import build_index
 from features.search.index import open_index
 from features.search.query import Searcher
-from features.store import VisualStore
+from features.visuals.store import VisualStore
 from sql.database import Database
 from tests.quick_visuals import quick_extractor
 

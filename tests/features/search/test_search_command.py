@@ -14,7 +14,7 @@ from experiments.world.appearance import random_looks
 from experiments.world.scenes import draw_outfit
 from features.options import visual_extractor
 from features.search.build import build_index
-from features.store import VisualStore, as_rows
+from features.visuals.store import VisualStore, as_rows
 from related_pins import app
 from sql.columns import CATEGORIES
 from sql.database import open_database

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.embedding import unit
+from features.embedding.embedding import unit
 from features.search.agreement import agreement, signs
 from features.search.likeness import by_likeness, likeness
 from features.search.merging import distinct, one_per_image, things

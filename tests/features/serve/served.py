@@ -10,12 +10,12 @@ import pyarrow as pa
 from PIL import Image as pil
 
 from features.daily import refresh_pairs
-from features.detector import Detections
-from features.images import Image
+from features.detector.detector import Detections
+from features.images.images import Image
 from features.search.build import build_index
 from features.serve.service import Service, make_service
-from features.store import VisualStore
-from features.visuals import VisualExtractor, VisualSettings
+from features.visuals.store import VisualStore
+from features.visuals.visuals import VisualExtractor, VisualSettings
 from sql.database import Database, open_database
 from sql.tables import METADATA
 from tests.quick_visuals import Halves, Thumbnails

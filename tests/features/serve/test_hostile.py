@@ -17,7 +17,7 @@ from schemathesis.specs.openapi.checks import (
 
 from features.serve.app import create_app
 from features.serve.queue import AT_WORK
-from tests.features.hostile_corpus import corpus
+from tests.features.images.hostile_corpus import corpus
 from tests.features.serve.served import Served
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL", "ignore::RuntimeWarning")

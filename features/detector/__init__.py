@@ -1,0 +1,1 @@
+"""The detector: trained, measured, and finding the objects of pins."""

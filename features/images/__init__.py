@@ -1,0 +1,1 @@
+"""Pin images, of files and of the web: bytes in, upright pixels out."""

@@ -1,0 +1,1 @@
+"""What pixels and crops say about a query and a candidate pin."""

@@ -1,0 +1,1 @@
+"""What the system knows of every pin from its pixels, kept by content and feature version."""

@@ -1,0 +1,1 @@
+"""Weak labels: boxes and categories from where people cropped."""

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import numpy as np
+
+from features.detector.catalogue import (
+    BOARDS,
+    catalogue_boxes,
+    foreground_boxes,
+    product_photos,
+    worn_boxes,
+)
+from features.detector.detector import Detections, load_detector
+from features.images.images import Image
+
+
+def white(height: int = 60, width: int = 80) -> np.ndarray:
+    return np.full((height, width, 3), 255, np.uint8)
+
+
+def test_a_pair_gives_two_boxes_and_a_speck_none() -> None:
+    photo = white()
+    photo[10:40, 5:30] = (120, 60, 20)
+    photo[12:42, 45:70] = (120, 60, 20)
+    photo[55:58, 70:74] = 0
+    assert foreground_boxes(photo) == [(5, 10, 30, 40), (45, 12, 70, 42)]
+
+
+def test_nearly_white_ground_is_ground() -> None:
+    photo = white() - np.uint8(8)
+    photo[20:30, 20:50] = 100
+    assert foreground_boxes(photo) == [(20, 20, 50, 30)]
+    assert foreground_boxes(white()) == []
+
+
+def test_products_are_every_other_pin_with_boxes_inside(shared_data: Path) -> None:
+    fashion = shared_data / "fashion"
+    coco = catalogue_boxes(fashion, load_detector("bundled", "cpu").detect, per_board=1)
+    assert len(coco["images"]) == len(BOARDS)
+    assert {photo["file_name"][:8] for photo in coco["images"]} == {"photos/p"}
+    sizes = {photo["id"]: (photo["width"], photo["height"]) for photo in coco["images"]}
+    for row in coco["annotations"]:
+        x, y, w, h = row["bbox"]
+        width, height = sizes[row["image_id"]]
+        assert 0 <= x < x + w <= width
+        assert 0 <= y < y + h <= height
+    names = {category["id"]: category["name"] for category in coco["categories"]}
+    assert {names[row["category_id"]] for row in coco["annotations"]} >= set(BOARDS.values())
+
+
+def test_held_out_products_are_the_pins_in_between(shared_data: Path) -> None:
+    seen, unseen = (
+        set(product_photos(shared_data / "fashion", 10**6, held_out=held_out))
+        for held_out in (False, True)
+    )
+    assert not seen & unseen
+    assert {board for board, _ in seen | unseen} == set(BOARDS)
+    assert abs(len(seen) - len(unseen)) <= len(BOARDS)
+
+
+def test_a_worn_garment_takes_the_box_of_its_part_of_the_body() -> None:
+    photo = white()
+    photo[5:55, 20:60] = 90
+    image = Image("", "", 80, 60, photo)
+    boxes = np.array([[20, 5, 60, 30], [20, 30, 60, 55], [21, 6, 59, 31], [50, 20, 60, 30]])
+    found = Detections(
+        boxes.astype(np.float32),
+        np.array([0.9, 0.8, 0.7, 0.3], np.float32),
+        ("outerwear", "pants", "top", "bag"),
+        80,
+        60,
+    )
+    # The surest on the upper body is called what the board says; the unsure bag is left out.
+    assert worn_boxes(image, "top", found) == [
+        ("top", (20, 5, 60, 30)),
+        ("pants", (20, 30, 60, 55)),
+    ]
+    # Nothing on a scarf's part of the body: what is not white.
+    assert worn_boxes(image, "scarf", found)[0] == ("scarf", (20, 5, 60, 55))
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), (), 80, 60)
+    assert worn_boxes(Image("", "", 80, 60, white()), "top", nothing) == []
