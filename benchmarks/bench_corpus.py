@@ -34,7 +34,7 @@ from features.daily import refresh_pairs, refresh_visuals
 from features.embedding.embedding import unit
 from features.images.images import Image
 from features.pairs.object_interest import refresh_interest
-from features.visuals.shards import read_shard
+from features.visuals.shards import read_shard, shards_under
 from features.visuals.visuals import PinVisual
 from sql.database import Database, open_database
 from sql.tables import candidates, crops, pins
@@ -62,7 +62,7 @@ class Reused:
 
 def visuals_to_reuse(home: Path | None) -> list[PinVisual]:
     if home is not None:
-        shards = sorted((home / "visuals").glob("*/*.parquet"))[:8]
+        shards = shards_under(home / "visuals")[:8]
         return [visual for shard in shards for visual in read_shard(shard)]
     return [random_visual(np.random.default_rng(seed)) for seed in range(2000)]
 
@@ -212,7 +212,7 @@ def one(write: Callable[[], None]) -> int:
 
 def sizes(folder: Path) -> dict[str, int]:
     """Bytes of the parts of a home."""
-    parts = {"shards": "visuals/*/*.parquet", "contents": "contents/*", "database": "*.db*"}
+    parts = {"shards": "visuals/*/*.*", "contents": "contents/*", "database": "*.db*"}
     return {n: sum(f.stat().st_size for f in folder.glob(glob)) for n, glob in parts.items()}
 
 

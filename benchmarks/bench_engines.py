@@ -57,7 +57,11 @@ def run(engine: Engine, pieces: Sequence[Files], home: Path) -> tuple[float, flo
 
 
 def shards(home: Path) -> Mapping[str, str]:
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in home.rglob("*.parquet")}
+    return {
+        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
+        for p in home.rglob("*.*")
+        if p.suffix in (".arrow", ".parquet")
+    }
 
 
 def main() -> None:

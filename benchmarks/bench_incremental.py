@@ -1,13 +1,17 @@
-"""What a day costs when little is new: seconds of visuals and pairs against those of the first day.
+"""What a day costs when little is new: seconds of visuals and pairs by the share of new pins.
 
     python benchmarks/bench_incremental.py [--source FOLDER] [--pins 1000] [--visuals HOME]
 
 From FOLDER (the input contract; a simulated sample where none is given) as many query pins are
-taken as need --pins pins with their candidates, so that a pin has the pairs it has there. Four
-runs in one home: all pins but 1 % from empty; the same again; with the 1 % and their pairs, which
-nobody has cropped yet; then one more day of the log, with crops of the new pins. What a user would
-otherwise do is the first run every day. With --visuals images are looked up in the shards of a
-finished home and not described, so that only the seconds of pairs mean anything.
+taken as need --pins pins with their candidates, so that a pin has the pairs it has there. One home
+gets 74 % of the pins from empty, the same again, then 20, 5 and 1 % of the pins and their pairs,
+which nobody has cropped yet, then one more day of the log. At last all rows of pairs are deleted
+and made again: the full day, what a user would otherwise do every day. A line through the
+seconds by the number of changed pairs gives the fixed cost, and that of a pair.
+
+Seconds of CPU do not count waiting for other work on the machine; seconds of the clock do. With
+--visuals images are looked up in the shards of a finished home and not described, so that only the
+seconds of pairs mean anything.
 """
 
 import argparse
@@ -15,24 +19,35 @@ import datetime as dt
 import os
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import sqlalchemy as sa
 from machine import machine
 
 from features.daily import refresh_pairs, refresh_visuals
 from features.images.images import Image, load_image
 from features.options import visual_extractor
-from features.visuals.shards import read_shard
+from features.visuals.shards import read_shard, shards_under
 from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.database import Database, open_database
-from sql.tables import candidates, crops, pins
+from sql.tables import (
+    candidates,
+    crops,
+    manifest,
+    object_interest,
+    pair_features,
+    pair_interest,
+    pins,
+)
 
-SHARE_NEW = 0.01
+SHARES = (0.01, 0.05, 0.2)
 
 
 @dataclass(frozen=True)
@@ -44,6 +59,7 @@ class Corpus:
     crops: pd.DataFrame
 
     def without(self, gone: pd.Index) -> "Corpus":
+        """Without these pins, their pairs and their crops."""
         left = ~self.candidates[["query_pin_id", "candidate_pin_id"]].isin(gone).any(axis=1)
         return Corpus(
             self.pins[~self.pins["pin_id"].isin(gone)],
@@ -82,62 +98,107 @@ class Described:
     feature_version, projection = "described", None
 
     def __init__(self, home: Path) -> None:
-        shards = sorted((home / "visuals").glob("*/*.parquet"))
+        shards = shards_under(home / "visuals")
         self.visuals = {v.content_hash: v for shard in shards for v in read_shard(shard)}
 
     def extract(self, images: Sequence[Image]) -> list[PinVisual]:
         return [self.visuals[image.content_hash] for image in images]
 
 
-def day(
-    database: Database, source: Path, home: Path, extractor: VisualExtractor, days: list[dt.date]
-) -> Mapping[str, float]:
-    """Runs the features of the days; seconds and counts by name."""
-    start = time.perf_counter()
-    visuals = refresh_visuals(database, source, home, extractor, days[-1])
-    middle = time.perf_counter()
-    pairs = refresh_pairs(database, home, extractor.feature_version, days)
-    end = time.perf_counter()
-    return {
-        "described": visuals.described, "visuals": middle - start,
-        "written": pairs.pairs + pairs.interest, "pairs": end - middle,
-    }  # fmt: skip
+@dataclass(frozen=True)
+class Took:
+    """Rows that came, and seconds of CPU and of the clock."""
+
+    rows: int
+    busy: float
+    seconds: float
+
+
+def took(step: Callable[[], int]) -> Took:
+    seconds, busy = time.perf_counter(), time.process_time()
+    rows = step()
+    return Took(rows, time.process_time() - busy, time.perf_counter() - seconds)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A home, and where its images come from."""
+
+    database: Database
+    source: Path
+    home: Path
+    extractor: VisualExtractor
+
+    def visuals(self, day: dt.date) -> int:
+        found = refresh_visuals(self.database, self.source, self.home, self.extractor, day)
+        return found.described
+
+    def pairs(self, days: list[dt.date]) -> int:
+        made = refresh_pairs(self.database, self.home, self.extractor.feature_version, days)
+        return made.pairs + made.interest
+
+    def run(self, name: str, corpus: Corpus, days: list[dt.date]) -> Took:
+        """Prints what a day costs; what its pairs cost."""
+        corpus.write(self.database)
+        visuals = took(lambda: self.visuals(days[-1]))
+        pairs = took(lambda: self.pairs(days))
+        show(name, visuals, pairs)
+        return pairs
+
+    def full(self, days: list[dt.date]) -> Took:
+        """As run, for pairs of which nothing is there."""
+        with self.database.engine.begin() as connection:
+            for table in (pair_features, pair_interest, object_interest):
+                connection.execute(sa.delete(table))
+            connection.execute(sa.delete(manifest).where(manifest.c.step != "visuals"))
+        pairs = took(lambda: self.pairs(days))
+        show("all pairs anew", None, pairs)
+        return pairs
+
+
+def show(name: str, visuals: Took | None, pairs: Took) -> None:
+    described = f"{visuals.rows:7} {visuals.busy:8.2f}" if visuals else f"{'':16}"
+    load = os.getloadavg()[0]
+    print(f"{name:16} {described} {pairs.rows:9} {pairs.busy:8.2f} {pairs.seconds:8.2f} "
+          f"{load:6.1f}", flush=True)  # fmt: skip
 
 
 def measure(source: Path, n_pins: int, scratch: Path, extractor: VisualExtractor) -> None:
     whole = read_corpus(source, n_pins)
-    step = round(1 / SHARE_NEW)
-    new = pd.Index(whole.pins["pin_id"].sort_values().iloc[step // 2 :: step])
-    old = whole.without(new)
     days = sorted(whole.crops["date"].unique())
-    of_new = whole.crops["pin_id"].isin(new)
-    quiet = replace(whole, crops=whole.crops[~of_new])
-    late = replace(whole, crops=whole.crops[~of_new | (whole.crops["date"] == days[-1])])
-    database, home = open_database(scratch / "bench.db"), scratch / "home"
-    database.upgrade()
-    warm = [load_image(source / image) for image in old.pins["image"].iloc[:16]]
-    extractor.extract(warm)
-    n_new_pairs = len(whole.candidates) - len(old.candidates)
-    print(f"{len(whole.pins)} pins, {len(whole.candidates)} pairs, {len(days)} days of crops; "
-          f"new: {len(new)} pins, {n_new_pairs} pairs; load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    runs = {
-        "from empty": (old, days[:-1]),
-        "the same again": (old, days[:-1]),
-        f"{SHARE_NEW:.0%} new pins": (quiet, days[:-1]),
-        "one more day": (late, days),
-    }
-    print(f"{'':16} {'images':>7} {'visuals s':>10} {'of full':>8} "
-          f"{'rows':>8} {'pairs s':>8} {'of full':>8}")  # fmt: skip
-    first: Mapping[str, float] | None = None
-    for name, (corpus, until) in runs.items():
-        corpus.write(database)
-        took = day(database, source, home, extractor, until)
-        first = first or took
-        print(
-            f"{name:16} {took['described']:7} {took['visuals']:10.2f} "
-            f"{took['visuals'] / first['visuals']:8.2%} {took['written']:8} {took['pairs']:8.2f} "
-            f"{took['pairs'] / first['pairs']:8.2%}", flush=True,
-        )  # fmt: skip
+    names = np.random.default_rng(1).permutation(whole.pins["pin_id"].to_numpy())
+    ends = np.cumsum([round(share * len(names)) for share in SHARES])
+    late = whole.crops["date"] == days[-1]
+    quiet = replace(whole, crops=whole.crops[late | ~whole.crops["pin_id"].isin(names[: ends[-1]])])
+    bench = Bench(open_database(scratch / "bench.db"), source, scratch / "home", extractor)
+    bench.database.upgrade()
+    extractor.extract([load_image(source / image) for image in whole.pins["image"].iloc[:16]])
+    print(
+        f"{len(names)} pins, {len(whole.candidates)} pairs, {len(days)} days of crops\n"
+        f"{'':16} {'images':>7} {'CPU s':>8} {'rows':>9} {'CPU s':>8} {'seconds':>8} {'load':>6}"
+    )
+    few = quiet.without(pd.Index(names[: ends[-1]]))
+    bench.run("74 % from empty", few, days[:-1])
+    n_pairs, costs = [0], [bench.run("the same again", few, days[:-1])]
+    for share, start in zip(reversed(SHARES), [*reversed(ends[:-1]), 0], strict=True):
+        more = quiet.without(pd.Index(names[:start]))
+        n_pairs.append(len(more.candidates) - len(few.candidates))
+        costs.append(bench.run(f"{share:.0%} new pins", more, days[:-1]))
+        few = more
+    full = bench.full(days[:-1])
+    bench.run("one more day", quiet, days)
+    report(n_pairs, costs, len(whole.candidates), full)
+
+
+def report(n_pairs: Sequence[int], costs: Sequence[Took], n_all: int, full: Took) -> None:
+    """The share of the full day, and the line through the costs."""
+    for name, of in (("CPU", attrgetter("busy")), ("the clock", attrgetter("seconds"))):
+        each, fixed = np.polyfit(n_pairs, [of(cost) for cost in costs], 1)
+        print(f"seconds of {name}: {fixed:.2f} fixed, {1e6 * each:.0f} us for each changed pair; "
+              f"{1e6 * of(full) / n_all:.0f} us for each of all pairs anew")  # fmt: skip
+        for n, cost in zip(n_pairs, costs, strict=True):
+            print(f"  {n:7} pairs changed, {n / n_all:6.2%} of all: {of(cost):6.2f} s, "
+                  f"{of(cost) / of(full):6.2%} of the full day")  # fmt: skip
 
 
 def main() -> None:

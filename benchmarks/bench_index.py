@@ -100,7 +100,7 @@ def main() -> None:
 
 def read(folder: Path, whole: bool, n_queries: int) -> tuple[Corpus, Corpus]:
     """(the real vectors, where another view of the same object lies)."""
-    visuals = [v for shard in sorted(folder.glob("*.parquet")) for v in read_shard(shard)]
+    visuals = [v for shard in sorted(folder.iterdir()) for v in read_shard(shard)]
     if whole:
         visuals = [v for v in visuals if v.dominant is not None]
         vectors = np.stack([v.whole for v in visuals])

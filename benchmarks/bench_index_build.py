@@ -43,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     print(machine("faiss-cpu", "pyarrow"))
     folder = options.home / "visuals" / options.feature_version
-    real = [v for shard in sorted(folder.glob("*.parquet")) for v in read_shard(shard)]
+    real = [v for shard in sorted(folder.iterdir()) for v in read_shard(shard)]
     order = np.random.default_rng(SEED).permutation(len(real))
     asked = [real[row] for row in order[:QUERIES]]
     real = [real[row] for row in order[QUERIES:]]
@@ -98,7 +98,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def publish(database: Database, home: Path, number: int, visuals: list[PinVisual]) -> None:
-    path = f"visuals/{VERSION}/{number:07}.parquet"
+    path = f"visuals/{VERSION}/{number:07}.arrow"
     write_shard(home / path, visuals)
     empty = dict.fromkeys(pin_visuals.c.keys())
     rows = [

@@ -76,10 +76,10 @@ def main() -> None:
 
 def fill(database: Database, home: Path, visuals: Path, version: str, n_objects: int) -> None:
     """Shards and rows of images with at least `n_objects` objects."""
-    real = [v for path in sorted(visuals.glob("*.parquet")) for v in read_shard(path)]
+    real = [v for path in sorted(visuals.iterdir()) for v in read_shard(path)]
     copies = -(-n_objects // sum(len(v.scores) for v in real))
     for number, part in enumerate(cut_up(moved(real, copies))):
-        path = f"visuals/{version}/{number}.parquet"
+        path = f"visuals/{version}/{number}.arrow"
         write_shard(home / path, part)
         rows = [
             dict.fromkeys(pin_visuals.c.keys())

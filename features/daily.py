@@ -16,6 +16,7 @@ from features.images.pin_images import fetched_blocks
 from features.pairs.object_interest import refresh_interest
 from features.pairs.shards import PairWork, write_pairs
 from features.pairs.store import PairStore, PairSummary
+from features.visuals.former_shards import convert_shards
 from features.visuals.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
@@ -37,8 +38,10 @@ def refresh_visuals(
 
     Where the same visuals are there without the extractor's projection, they are projected.
     """
+    convert_shards(database, home, extractor.feature_version)
     store = VisualStore(database, home, extractor.feature_version)
     if extractor.projection is not None:
+        convert_shards(database, home, extractor.plain_version)
         plain = VisualStore(database, home, extractor.plain_version)
         store.project_from(plain, extractor.projection)
     n_pins = int(database.read("SELECT count(*) AS n FROM pins")["n"][0].as_py())
@@ -73,6 +76,7 @@ def refresh_true_visuals(
     version = true_boxes_version(database, extractor.feature_version)
     if version is None:
         return None
+    convert_shards(database, home, version)
     boxes = database.read(sa.select(true_boxes).order_by("pin_id", "box_no")).to_pandas()
     boxed = pins.c.pin_id.in_(sa.select(true_boxes.c.pin_id))
     blocks = fetched_blocks(database, source.absolute(), home.absolute(), progress, boxed)

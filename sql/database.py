@@ -41,7 +41,7 @@ class Database:
 
         upgrade(self.engine)
 
-    def read(self, query: str | sa.Select[Any], **params: object) -> pa.Table:
+    def read(self, query: str | sa.Select[Any] | sa.TextClause, **params: object) -> pa.Table:
         """The rows of a query, read-only; `:name` in text stands for a parameter (a list for IN).
 
         Columns named as in the schema have its types: DATE -> date32, DateTime -> timestamp[us]
@@ -126,6 +126,11 @@ class Database:
         """The fingerprint of the inputs that the piece was finished from, or None."""
         with self.engine.connect() as connection:
             return manifest.find(connection, step, piece)
+
+    def pieces(self, step: str, feature_version: str) -> dict[str, str]:
+        """As `made_from`, of every finished piece of a feature version."""
+        with self.engine.connect() as connection:
+            return manifest.pieces(connection, step, feature_version)
 
     def forget(self, step: str, *pieces: str) -> None:
         """Take back that the pieces are finished: to be called before what they are made of, or

@@ -33,6 +33,14 @@ def find(connection: sa.Connection, step: str, piece: str) -> str | None:
     return connection.execute(query).scalar()
 
 
+def pieces(connection: sa.Connection, step: str, feature_version: str) -> dict[str, str]:
+    """The fingerprint of every finished piece of a feature version, by piece."""
+    query = sa.select(manifest.c.piece, manifest.c.fingerprint).where(
+        manifest.c.step == step, manifest.c.feature_version == feature_version
+    )
+    return {row.piece: row.fingerprint for row in connection.execute(query)}
+
+
 def forget(connection: sa.Connection, step: str, pieces: Sequence[str]) -> None:
     """Delete the manifest rows of pieces that are about to change."""
     mine = manifest.c.step == step, manifest.c.piece.in_(pieces)

@@ -122,11 +122,11 @@ def test_a_changed_image_is_described_alone_and_changes_its_own_pairs_only(
     with Photo.open(changed / image) as photo:
         photo.transpose(Photo.Transpose.FLIP_TOP_BOTTOM).save(changed / "photos" / "new.jpg")
     (changed / "photos" / "new.jpg").replace(changed / image)
-    shards = {path: path.stat().st_mtime_ns for path in done.home.rglob("*.parquet")}
+    shards = {path: path.stat().st_mtime_ns for path in done.home.rglob("*.arrow")}
     was = pairs(done)
     summary = features_step(done, changed, quick_extractor())
     assert summary["visuals"]["described"] == 1
-    left = {path: path.stat().st_mtime_ns for path in done.home.rglob("*.parquet")}
+    left = {path: path.stat().st_mtime_ns for path in done.home.rglob("*.arrow")}
     assert left.items() > shards.items()
     assert len(left) == len(shards) + 2  # one as detected, one with true boxes
     mine = {key for key in was if pin in key}

@@ -97,10 +97,10 @@ def test_lift_of_every_treatment_has_its_interval_around_it(database: Database) 
 
 def test_doing_it_twice_changes_nothing(database: Database, home: Path, source: Path) -> None:
     before = contents(database)
-    shards = {path: path.stat().st_mtime_ns for path in home.rglob("*.parquet")}
+    shards = {path: path.stat().st_mtime_ns for path in home.rglob("*.arrow")}
     summary = json.loads(run("daily", "--source", source, "--date", DATE, "--home", home, "--json"))
     assert contents(database) == before
-    assert {path: path.stat().st_mtime_ns for path in home.rglob("*.parquet")} == shards
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*.arrow")} == shards
     assert summary["visuals"]["described"] == 0
     assert summary["pairs"] == {"pairs": 0, "interest": 0}
 

@@ -89,7 +89,7 @@ def usual_interest(shares: pd.DataFrame) -> dict[str, float]:
     >>> {name: round(share, 2) for name, share in usual_interest(rows).items()}
     {'bag': 0.53, 'belt': 0.2}
     """
-    by_category = shares.groupby("category")["share"].agg(["sum", "size"])
+    by_category = shares.groupby("category", observed=True)["share"].agg(["sum", "size"])
     smoothed = (by_category["sum"] + shares["share"].mean()) / (by_category["size"] + 1)
     return {str(name): float(share) for name, share in smoothed.items()}
 

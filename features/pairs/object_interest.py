@@ -35,9 +35,10 @@ def refresh_interest(
     is not written again.
     """
     states = _states(database, feature_version, days)
+    before = database.pieces("object_interest", feature_version)
     for day, state in states.items():
         piece = f"{feature_version}/{day}"
-        if database.is_done("object_interest", piece, state):
+        if before.get(piece) == state:
             continue
         database.forget("object_interest", piece)
         parts = [some.rows(day) for some in _cropped(database, feature_version, before=day)]
@@ -77,23 +78,36 @@ class Cropped:
             schema=_ROWS,
         )
 
-    def state(self, day: dt.date) -> NDArray[np.uint64]:
-        """Numbers and sums of the hashes of what counts on the day: `(4,)`, to be added up."""
-        before = (self.crops["date"] < day).to_numpy()
-        rows = self.crops[before]
-        by_crop = pd.util.hash_pandas_object(rows.drop(columns="pin"), index=False).to_numpy()
-        by_pin = self.hashes[rows["pin"].unique()]
-        return np.array([len(by_crop), by_crop.sum(), len(by_pin), by_pin.sum()], dtype=np.uint64)
+    def states(self, days: NDArray[np.datetime64]) -> NDArray[np.uint64]:
+        """Numbers and sums of the hashes of what counts on each day: `(T, 4)`, to be added up."""
+        rows = self.crops.drop(columns="pin")
+        by_crop = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+        number, found = pd.factorize(rows["date"])  # -1 for a crop without a date
+        dates = np.append(found.to_numpy(dtype="datetime64[D]"), np.datetime64("NaT"))[number]
+        order = np.argsort(dates, kind="stable")
+        pins, first = np.unique(self.crops["pin"].to_numpy()[order], return_index=True)
+        n_crops, crops = _before(days, dates, by_crop.astype(np.uint64))
+        n_pins, objects = _before(days, dates[order][first], self.hashes[pins])
+        return np.stack([n_crops, crops, n_pins, objects], axis=1)
+
+
+def _before(
+    days: NDArray[np.datetime64], dates: NDArray[np.datetime64], hashes: NDArray[np.uint64]
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """How many of the dates are before each day, and the sum of their hashes."""
+    order = np.argsort(dates, kind="stable")
+    sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(hashes[order])])
+    n = np.searchsorted(dates[order], days)
+    return n.astype(np.uint64), sums[n]
 
 
 def _states(
     database: Database, feature_version: str, days: Sequence[dt.date]
 ) -> dict[dt.date, str]:
-    totals = {day: np.zeros(4, dtype=np.uint64) for day in days}
+    totals = np.zeros((len(days), 4), dtype=np.uint64)
     for some in _cropped(database, feature_version):
-        for day in days:
-            totals[day] += some.state(day)
-    return {day: fingerprint(*total.tolist()) for day, total in totals.items()}
+        totals += some.states(np.array(days, dtype="datetime64[D]"))
+    return {day: fingerprint(*total) for day, total in zip(days, totals.tolist(), strict=True)}
 
 
 def _cropped(
@@ -102,8 +116,9 @@ def _cropped(
     """The pins that have objects and were cropped, before a day or ever, some at a time."""
     pin, mine = crops_table.c.pin_id, pin_objects.c.feature_version == feature_version
     early = sa.true() if before is None else crops_table.c.date < before
-    there = sa.exists().where(mine, pin_objects.c.pin_id == pin)
-    page = sa.select(pin).where(early, there).distinct().order_by(pin).limit(PINS_AT_A_TIME)
+    pins = sa.select(pin).where(early).distinct().subquery()  # each is looked for once
+    there = sa.exists().where(mine, pin_objects.c.pin_id == pins.c.pin_id)
+    page = sa.select(pins.c.pin_id).where(there).order_by(pins.c.pin_id).limit(PINS_AT_A_TIME)
     last = sa.true()
     while names := database.read(page.where(last))["pin_id"].to_pylist():
         crops = sa.select(crops_table).where(early, pin.between(names[0], names[-1]))
@@ -113,10 +128,10 @@ def _cropped(
                 pin_objects.c.pin_id.in_(sa.select(pin).where(early)))  # fmt: skip
         yield _of_pins(
             pd.Index(names),
-            database.read(crops.order_by("crop_id")).to_pandas(),
-            database.read(objects.order_by("pin_id", "object_no")).to_pandas(),
+            database.read(crops).to_pandas(),
+            database.read(objects).to_pandas(),
         )
-        last = pin > names[-1]
+        last = pins.c.pin_id > names[-1]
 
 
 def _of_pins(pins: pd.Index, crops: pd.DataFrame, objects: pd.DataFrame) -> Cropped:

@@ -4,13 +4,13 @@ The columns and their meanings are `sql.columns.PAIR_FEATURES` and `PAIR_INTERES
 gather of unit vectors and a blocked product; a pair's numbers do not depend on its neighbours.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from features.visuals.visuals import PinVisual
+from features.visuals.columns import VisualColumns
 from sql.columns import CATEGORIES
 
 Floats = NDArray[np.float32]
@@ -30,7 +30,8 @@ class PinArrays:
     whole: `(P, D)`. whole_crop: `(P, E)`. crops, padded: `(M + 1, E)`, last row zeros. colours:
     `(M + 1, 3)` Lab.
     objects: `(P, K)` rows of the objects, M where there is none. categories: `(M + 1,)` codes, -1
-    for none; the first are those of CATEGORIES. scores, areas: `(M + 1,)`, 0 for none.
+    for none; the first are those of CATEGORIES. names: of all codes. scores, areas: `(M + 1,)`, 0
+    for none.
     dominant: `(P,)` row of the dominant object, M for none.
     """
 
@@ -41,6 +42,7 @@ class PinArrays:
     colours: Floats
     objects: Ints
     categories: Ints
+    names: tuple[str, ...]
     scores: Floats
     areas: Floats
     dominant: Ints
@@ -50,32 +52,30 @@ class PinArrays:
         return len(self.scores) - 1
 
 
-def pin_arrays(visuals: Sequence[PinVisual]) -> PinArrays:
-    """Packs PinVisuals, at least one. Categories outside CATEGORIES get codes of their own."""
-    counts = np.array([len(v.scores) for v in visuals])
-    total, first = int(counts.sum()), np.cumsum(counts) - counts
-    slots = np.arange(SLOTS * max(1, -(-int(counts.max()) // SLOTS)))
-    objects = np.where(slots < counts[:, None], first[:, None] + slots, total)
+def pin_arrays(visuals: VisualColumns) -> PinArrays:
+    """Packs the visuals of pins, at least one. Categories outside CATEGORIES get codes of their
+    own.
+    """
+    found = visuals.categories.dictionary_encode()
     codes = {name: code for code, name in enumerate(CATEGORIES)}
-    names = [name for v in visuals for name in v.categories]
-    dominant = [total if v.dominant is None else int(start) + v.dominant
-                for v, start in zip(visuals, first, strict=True)]  # fmt: skip
+    by_name = [codes.setdefault(name, len(codes)) for name in found.dictionary.to_pylist()]
+    categories = np.array(by_name, dtype=np.int64)[found.indices.to_numpy()]
     return PinArrays(
-        whole=np.stack([v.whole for v in visuals]),
-        whole_crop=np.stack([v.whole_crop for v in visuals]),
-        crops=_with_none([v.crops for v in visuals]),
-        padded=_with_none([v.padded for v in visuals]),
-        colours=_with_none([v.colours for v in visuals]),
-        objects=objects,
-        categories=np.array([*(codes.setdefault(name, len(codes)) for name in names), -1]),
-        scores=_with_none([v.scores for v in visuals]),
-        areas=_with_none([v.area_shares.astype(np.float32) for v in visuals]),
-        dominant=np.array(dominant),
+        whole=visuals.whole,
+        whole_crop=visuals.whole_crop,
+        crops=_with_none(visuals.crops),
+        padded=_with_none(visuals.padded),
+        colours=_with_none(visuals.colours),
+        objects=visuals.slots(SLOTS * max(1, -(-int(visuals.counts.max()) // SLOTS))),
+        categories=np.append(categories, -1),
+        names=tuple(codes),
+        scores=_with_none(visuals.scores),
+        areas=_with_none(visuals.area_shares.astype(np.float32)),
+        dominant=visuals.dominant(),
     )
 
 
-def _with_none(parts: Sequence[Floats]) -> Floats:
-    rows = np.concatenate(parts)
+def _with_none(rows: Floats) -> Floats:
     return np.concatenate([rows, np.zeros((1, *rows.shape[1:]), dtype=rows.dtype)])
 
 
@@ -122,29 +122,52 @@ def pair_interest(
 
     def block(rows: slice) -> dict[str, Floats]:
         of_query = query[rows]
-        pairs = compare(pins, of_query, candidate[rows])
-        days = [interest_columns(pairs, share[of_query], users[of_query])
+        found = _matches(compare(pins, of_query, candidate[rows]))
+        days = [interest_columns(found, share[of_query], users[of_query])
                 for share, users in zip(interest, n_croppers, strict=True)]  # fmt: skip
         return {name: np.stack([day[name] for day in days]) for name in days[0]}
 
     return _blocks(len(query), block)
 
 
-def interest_columns(pairs: Comparison, interest: Floats, n_croppers: Ints) -> dict[str, Floats]:
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What each object of B query pins finds in the candidate pin, `(B, K)`; NaN where nothing.
+
+    any_there, category_there: whether there is any object, one of its category. best, best_same:
+    the largest cosine with any, with one of its category. colour: the least Lab distance from one
+    of its category.
+    """
+
+    any_there: NDArray[np.bool_]
+    category_there: NDArray[np.bool_]
+    best: Floats
+    best_same: Floats
+    colour: Floats
+
+
+def _matches(pairs: Comparison) -> Matches:
+    return Matches(
+        any_there=np.asarray(pairs.both.any(axis=2)),
+        category_there=np.asarray(pairs.same.any(axis=2)),
+        best=_best(pairs.cosine, pairs.both, axis=2),
+        best_same=_best(pairs.cosine, pairs.same, axis=2),
+        colour=-_best(-pairs.colour, pairs.same, axis=2),
+    )
+
+
+def interest_columns(found: Matches, interest: Floats, n_croppers: Ints) -> dict[str, Floats]:
     """PAIR_INTEREST of B compared pairs; interest `(B, K)`, n_croppers `(B,)` of the query pins."""
-    any_there, category_there = pairs.both.any(axis=2), pairs.same.any(axis=2)
-    best = _best(pairs.cosine, pairs.both, axis=2)
-    best_same = _best(pairs.cosine, pairs.same, axis=2)
-    colour = -_best(-pairs.colour, pairs.same, axis=2)
+    of_category = interest * found.category_there
     return {
         "query_interest_max": interest.max(axis=1),
         "query_n_croppers": n_croppers.astype(np.float32),
-        "interest_cosine": _weighted_mean(best, interest * any_there),
-        "interest_same_category": (interest * category_there).sum(axis=1),
-        "interest_same_category_cosine": _weighted_mean(best_same, interest * category_there),
-        "interest_colour_distance": _weighted_mean(colour, interest * category_there),
-        "interest_look_match": np.nansum(interest * np.maximum(best_same, 0), axis=1),
-        "interest_colour_match": np.nansum(interest * np.exp(-colour / LIKE_COLOUR), axis=1),
+        "interest_cosine": _weighted_mean(found.best, interest * found.any_there),
+        "interest_same_category": of_category.sum(axis=1),
+        "interest_same_category_cosine": _weighted_mean(found.best_same, of_category),
+        "interest_colour_distance": _weighted_mean(found.colour, of_category),
+        "interest_look_match": np.nansum(interest * np.maximum(found.best_same, 0), axis=1),
+        "interest_colour_match": np.nansum(interest * np.exp(-found.colour / LIKE_COLOUR), axis=1),
     }
 
 
@@ -233,16 +256,21 @@ def _colour_match(pairs: Comparison) -> Floats:
 
 
 def _by_category(pins: PinArrays, query: Ints, pairs: Comparison) -> dict[str, Floats]:
-    categories = pins.categories[pins.objects[query]][:, :, None]
+    categories = pins.categories[pins.objects[query]]
+    best = _best(pairs.cosine, pairs.same, axis=2)
+    categories[np.isnan(best)] = -1  # nothing to compare with
     return {
-        f"{name}_cosine": _best(pairs.cosine, pairs.same & (categories == code), axis=(1, 2))
+        f"{name}_cosine": _best(best, categories == code, axis=1)
         for code, name in enumerate(CATEGORIES)
     }
 
 
 def _best(values: Floats, mask: NDArray[np.bool_], axis: int | tuple[int, ...]) -> Floats:
     """Largest value where the mask holds, NaN where it never does."""
-    best = np.where(mask, values, -np.inf).max(axis=axis)
+    found = np.where(mask, values, np.float32(-np.inf))
+    if isinstance(axis, int):  # few numbers: ten times as fast where these are not neighbours
+        found, axis = np.ascontiguousarray(np.moveaxis(found, axis, 0)), 0
+    best = found.max(axis=axis)
     return np.asarray(np.where(np.isneginf(best), np.nan, best), dtype=np.float32)
 
 

@@ -6,6 +6,7 @@ They are written aside and renamed into place, and wait there until all of them 
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from features.pairs.interest import expected_interest
 from features.pairs.pairs import pair_features, pair_interest, pin_arrays
-from features.visuals.shards import read_shard, written_aside
-from features.visuals.visuals import PinVisual
+from features.visuals.columns import VisualColumns, joined
+from features.visuals.shards import read_columns, written_aside
 from sql.columns import PAIR_FEATURES, PAIR_INTEREST
 
 KEYS = ("query_pin_id", "candidate_pin_id")
@@ -25,6 +26,7 @@ _TEXT = {name: pa.string() for name in ("feature_version", *KEYS)}
 FEATURE_ROWS = pa.schema(
     _TEXT | dict.fromkeys(PAIR_FEATURES, pa.float32()) | {"inputs": pa.string()}
 )
+ROWS_AT_A_TIME = 32_768
 INTEREST_ROWS = pa.schema(
     _TEXT | {"date": pa.date32()} | dict.fromkeys(PAIR_INTEREST, pa.float32())
 )
@@ -78,14 +80,11 @@ def write_pairs(work: PairWork) -> MadePairs:
     for table, path in work.paths.items():
         features = table == "pair_features"
         schema = FEATURE_ROWS if features else INTEREST_ROWS
-        rows[table] = 0
-        with (
-            written_aside(work.home / path) as aside,
-            pq.ParquetWriter(aside, schema, compression="zstd") as writer,
-        ):
-            for part in block.feature_rows() if features else block.interest_rows():
-                writer.write_table(part.select(schema.names).cast(schema))
-                rows[table] += len(part)
+        parts = block.feature_rows() if features else block.interest_rows()
+        made = pa.concat_tables([part.select(schema.names).cast(schema) for part in parts])
+        rows[table] = len(made)
+        with written_aside(work.home / path) as aside:
+            pq.write_table(made, aside, compression="zstd", row_group_size=ROWS_AT_A_TIME)
     return MadePairs(work.name, work.paths, rows, len(work.pairs))
 
 
@@ -93,14 +92,13 @@ class _Block:
     """The visuals of the pins of some pairs as arrays, and the rows that follow from them."""
 
     def __init__(self, work: PairWork) -> None:
-        visuals = _visuals(work)
-        index = pd.Index(list(visuals))
+        pins, visuals = _visuals(work)
+        index = pd.Index(pins)
         self.work, self.index = work, index
-        self.pins = pin_arrays(list(visuals.values()))
+        self.pins = pin_arrays(visuals)
         self.query, self.candidate = (
             index.get_indexer(pd.Index(work.pairs[key].to_pandas())) for key in KEYS
         )
-        self.categories = [name for v in visuals.values() for name in v.categories]
 
     def feature_rows(self) -> Iterator[pa.Table]:
         """The rows of pair_features."""
@@ -128,10 +126,11 @@ class _Block:
         croppers = np.zeros(share.shape[:2], dtype=np.int64)
         share[day, rows["pin"], rows["object_no"]] = rows["interest"]
         np.add.at(croppers, (day, rows["pin"]), rows["n_croppers"])
-        by_object = [[seen.get(name, 1.0) for name in self.categories] + [0.0]
-                     for seen in self.work.usual.values()]  # fmt: skip
-        # not by_object[:, objects]: in its order of memory, sums depend on the number of days
-        prior = np.take(np.array(by_object, dtype=np.float32), self.pins.objects, axis=1)
+        by_code = [[seen.get(name, 1.0) for name in self.pins.names] + [0.0]
+                   for seen in self.work.usual.values()]  # fmt: skip
+        codes = self.pins.categories[self.pins.objects]  # -1, the last, for none
+        # not by_code[:, codes]: in its order of memory, sums depend on the number of days
+        prior = np.take(np.array(by_code, dtype=np.float32), codes, axis=1)
         return expected_interest(share, croppers, prior), croppers
 
     def _rows(
@@ -145,22 +144,26 @@ class _Block:
         )
 
 
-def _visuals(work: PairWork) -> dict[str, PinVisual]:
-    """The visual of every pin in the pairs, by pin; each visual shard is read once."""
-    by_shard: dict[str, dict[str, list[str]]] = {}
-    for key, side in zip(KEYS, ("query", "candidate"), strict=True):
-        columns = [work.pairs[name] for name in (key, f"{side}_content", f"{side}_shard")]
-        places = pa.table(columns, names=["pin", "content", "shard"])
-        for place in places.group_by(["pin", "content", "shard"]).aggregate([]).to_pylist():
-            pins = by_shard.setdefault(place["shard"], {}).setdefault(place["content"], [])
-            pins.append(place["pin"])
-    found: dict[str, PinVisual] = {}
-    for shard, wanted in by_shard.items():
-        visuals = {v.content_hash: v for v in read_shard(work.home / shard, wanted)}
-        if gone := sorted(wanted.keys() - visuals.keys()):
+def _visuals(work: PairWork) -> tuple[list[str], VisualColumns]:
+    """Every pin in the pairs, and their visuals; each visual shard is opened once."""
+    sides = [
+        pa.table([work.pairs[name] for name in (key, f"{side}_content", f"{side}_shard")],
+                 names=["pin", "content", "shard"])
+        for key, side in zip(KEYS, ("query", "candidate"), strict=True)
+    ]  # fmt: skip
+    places = pa.concat_tables(sides).group_by(["shard", "pin", "content"]).aggregate([])
+    places = places.sort_by([("shard", "ascending"), ("content", "ascending")])
+    pins, contents = places["pin"].to_pylist(), places["content"].to_pylist()
+    parts, start = list[VisualColumns](), 0
+    for shard, same in groupby(places["shard"].to_pylist()):
+        end = start + len(list(same))
+        try:
+            parts.append(read_columns(work.home / shard, contents[start:end]))
+        except KeyError as gone:
+            pin = pins[contents.index(gone.args[0])]
             raise ValueError(
-                f"The visual shard {shard} lacks the image of pin {wanted[gone[0]][0]}; run "
+                f"The visual shard {shard} lacks the image of pin {pin}; run "
                 "`related-pins features` to make it again."
-            )
-        found |= {pin: visuals[content] for content, pins in wanted.items() for pin in pins}
-    return found
+            ) from gone
+        start = end
+    return pins, joined(parts)

@@ -5,16 +5,28 @@ have changed. Only these are made again, and pair_interest of whole days whose c
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from features.pairs.changes import (
+    SCHEMA,
+    Pairs,
+    Wanted,
+    pages,
+    pairs_gone,
+    rows_gone,
+    wanted_pairs,
+)
 from features.pairs.interest import usual_interest
-from features.pairs.shards import KEYS, MadePairs, PairWork
+from features.pairs.shards import MadePairs, PairWork
 from sql.database import Change, Database, fingerprint
 from sql.manifest import record, recording
 from sql.tables import (
@@ -24,7 +36,6 @@ from sql.tables import (
     pair_interest,
 )
 
-SCHEMA = 3  # to be raised when the pair features of the same visuals change
 PAIRS_AT_A_TIME = 16_384
 STEP = "pair_shard"
 _USUAL = """
@@ -35,45 +46,6 @@ JOIN pin_objects AS o ON o.feature_version = :version AND o.pin_id = c.pin_id
 LEFT JOIN object_interest AS i ON i.feature_version = :version AND i.date = c.date
     AND i.pin_id = o.pin_id AND i.object_no = o.object_no
 ORDER BY c.date, o.pin_id, o.object_no
-"""
-_INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.content_hash, 1, 16)"
-# Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
-# little of the tables to keep from pairing all pins with all
-# (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans Using CROSS JOIN").
-_PAIRS = """
-FROM candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k {rows}
-WHERE q.feature_version = :version AND q.pin_id = c.query_pin_id
-    AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
-"""
-_WITH_ROWS = _PAIRS.format(
-    rows="""
-LEFT JOIN pair_features AS f ON f.feature_version = :version
-    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
-)
-_PAIRS = _PAIRS.format(rows="")
-_WANTED = f"SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs, q.n_objects {_PAIRS}"
-_CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
-_UNCHANGED = f"f.inputs = {_INPUTS}"
-_N_CHANGED = f"SELECT COUNT(*) AS n {_WITH_ROWS} AND {_CHANGED}"
-_PAGE = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
-    q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
-    {_INPUTS} AS inputs
-{_WITH_ROWS} AND {{which}} AND {{rest}}
-ORDER BY c.query_pin_id, c.candidate_pin_id LIMIT :most
-"""
-_FEATURES_GONE = f"""
-pair_features.feature_version = :version AND NOT EXISTS (
-    SELECT 1 {_PAIRS} AND c.query_pin_id = pair_features.query_pin_id
-        AND c.candidate_pin_id = pair_features.candidate_pin_id
-        AND {_INPUTS} = pair_features.inputs
-)
-"""
-_INTEREST_GONE = f"""
-pair_interest.feature_version = :version AND pair_interest.date IN :days
-AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
-    SELECT query_pin_id, candidate_pin_id FROM pair_features WHERE {_FEATURES_GONE}
-)
 """
 
 
@@ -86,25 +58,17 @@ class PairSummary:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The candidate pairs whose pins have visuals: how many, how many of them with objects in the
-    query pin, and a hash of the pairs and what they are made from.
-    """
-
-    n_pairs: int
-    n_with_objects: int
-    inputs: str
-
-
-@dataclass(frozen=True)
 class Todo:
     """What is to be made: pairs that changed, for all days; the others, for the stale days.
 
     moved: whether any pair has changed, come or gone. states: hash of the crops that count on each
-    day, for all days.
+    day, for all days. changed: the first of the changed pairs. gone: the pairs whose rows go; None
+    where they are more than `PAIRS_AT_A_TIME`.
     """
 
     moved: bool
+    changed: Pairs
+    gone: Pairs | None
     states: Mapping[dt.date, str]
     stale: Sequence[dt.date]
     n_changed: int
@@ -125,29 +89,21 @@ class PairStore:
         self.feature_version = feature_version
 
     def wanted(self) -> Wanted:
-        """What should be there."""
-        n_pairs, n_with_objects, total = 0, 0, 0
-        for batch in self.database.batches(_WANTED, version=self.feature_version):
-            rows = batch.to_pandas()
-            n_pairs += len(rows)
-            n_with_objects += int((rows.pop("n_objects") > 0).sum())
-            total += int(pd.util.hash_pandas_object(rows, index=False).sum())
-        inputs = fingerprint(SCHEMA, self.feature_version, n_pairs, total % 2**64)
-        return Wanted(n_pairs, n_with_objects, inputs)
+        """What should be there, and what of it is not."""
+        return wanted_pairs(self.database, self.feature_version, PAIRS_AT_A_TIME)
 
     def todo(self, wanted: Wanted, states: Mapping[dt.date, str]) -> Todo:
         """What is to be made so that it is there, given the state of each day's crops."""
-        before = self.database.made_from("pair_features", self.feature_version)
-        stale = [
-            day for day, state in states.items()
-            if self.database.made_from("pair_interest", self._piece(day))
-            != fingerprint(before, state)
-        ]  # fmt: skip
-        n_changed = 0
-        if moved := before != wanted.inputs:
-            rows = self.database.read(_N_CHANGED, version=self.feature_version)
-            n_changed = int(rows["n"][0].as_py())
-        return Todo(moved, states, stale, n_changed, wanted.n_pairs - n_changed)
+        version = self.feature_version
+        before = self.database.made_from("pair_features", version)
+        made = self.database.pieces("pair_interest", version)
+        stale = [day for day, state in states.items()
+                 if made.get(self._piece(day)) != fingerprint(before, state)]  # fmt: skip
+        if before == wanted.inputs:
+            return Todo(False, [], [], states, stale, 0, wanted.n_pairs)
+        n_others = wanted.n_pairs - wanted.n_changed
+        gone = pairs_gone(self.database, version, wanted, PAIRS_AT_A_TIME)
+        return Todo(True, wanted.changed, gone, states, stale, wanted.n_changed, n_others)
 
     def works(self, todo: Todo) -> Iterator[PairWork]:
         """The work that is to be done, cut into shards; the same until it is published."""
@@ -161,7 +117,8 @@ class PairStore:
         self, todo: Todo, usual: Mapping[dt.date, Mapping[str, float]], *, changed: bool
     ) -> Iterator[PairWork]:
         states = {str(day): todo.states[day] for day in usual}
-        for pairs in self._pages(changed):
+        first, n_pairs = (todo.changed, todo.n_changed) if changed else ([], todo.n_others)
+        for pairs in pages(self.database, self.feature_version, first, n_pairs, PAIRS_AT_A_TIME):
             hashes = pd.util.hash_pandas_object(pairs.to_pandas(), index=False)
             parts = (self.feature_version, changed, states, len(pairs), int(hashes.sum()))
             name = fingerprint(SCHEMA, *parts)
@@ -220,12 +177,11 @@ class PairStore:
         if not todo.moved:
             return [Change(pair_interest, files["pair_interest"], whole)]
         kept_days = [day for day in todo.states if day not in todo.stale]
-        interest_gone = sa.text(_INTEREST_GONE).bindparams(
-            sa.bindparam("days", kept_days, expanding=True), version=version
-        )
-        features_gone = sa.text(_FEATURES_GONE).bindparams(version=version)
-        return [Change(pair_interest, files["pair_interest"], whole, interest_gone),
-                Change(pair_features, files["pair_features"], gone=features_gone)]  # fmt: skip
+        gone = rows_gone(version, todo.gone, kept_days)
+        return [
+            Change(pair_interest, files["pair_interest"], whole, gone["pair_interest"]),
+            Change(pair_features, files["pair_features"], gone=gone["pair_features"]),
+        ]
 
     def clear(self) -> None:
         """Deletes the shards that are not recorded: of a killed process, or published."""
@@ -243,29 +199,14 @@ class PairStore:
                 connection.execute(self._shards_forgotten)
         self.clear()
 
-    def _pages(self, changed: bool) -> Iterator[pa.Table]:
-        """The changed pairs, or the others, in order, `PAIRS_AT_A_TIME` at a time."""
-        which, rest, last = _CHANGED if changed else _UNCHANGED, "1 = 1", dict[str, str]()
-        while True:
-            pairs = self.database.read(
-                _PAGE.format(which=which, rest=rest),
-                version=self.feature_version, most=PAIRS_AT_A_TIME, **last,
-            )  # fmt: skip
-            if not len(pairs):
-                return
-            yield pairs
-            last = {key: pairs[key][-1].as_py() for key in KEYS}
-            rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
-
     def _usual(self, days: Sequence[dt.date]) -> dict[dt.date, dict[str, float]]:
         """Usual interest in each category by day; empty for a day before the first crop."""
-
-        def shares(day: dt.date) -> pd.DataFrame:
-            rows = self.database.read(_USUAL, version=self.feature_version, days=[day])
-            found: pd.DataFrame = rows.to_pandas()
-            return found
-
-        return {day: usual_interest(shares(day)) for day in days}
+        usual: dict[dt.date, dict[str, float]] = {day: {} for day in days}
+        shares = self.database.batches(_USUAL, version=self.feature_version, days=list(days))
+        for day, parts in groupby(_by_day(shares), key=itemgetter(0)):
+            rows = pa.concat_tables([part for _, part in parts]).to_pandas()
+            usual[day] = usual_interest(rows)
+        return usual
 
     def _interest(self, pairs: pa.Table, days: Sequence[dt.date]) -> pa.Table:
         first, last = (pairs["query_pin_id"][row].as_py() for row in (0, -1))
@@ -292,3 +233,13 @@ class PairStore:
 
     def _piece(self, day: dt.date) -> str:
         return f"{self.feature_version}/{day}"
+
+
+def _by_day(shares: Iterable[pa.RecordBatch]) -> Iterator[tuple[dt.date, pa.Table]]:
+    """Rows in the order of their date, cut by it, without it."""
+    for batch in shares:
+        rows = pa.table(
+            {"category": batch["category"].dictionary_encode(), "share": batch["share"]}
+        )
+        for day in batch["date"].unique().to_pylist():
+            yield day, rows.filter(pc.equal(batch["date"], day))

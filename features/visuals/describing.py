@@ -10,7 +10,7 @@ import torch
 
 from features.devices import batch_size
 from features.images.images import Image, UnreadableImage, try_image
-from features.visuals.shards import write_shard
+from features.visuals.shards import SUFFIX, write_shard
 from features.visuals.visuals import PinVisual
 from sql.manifest import fingerprint
 
@@ -68,7 +68,7 @@ def written(
 ) -> Shard:  # fmt: skip
     """The visuals of images with these content hashes as a shard under home."""
     name = fingerprint(*contents)
-    path = f"visuals/{feature_version}/{name}.parquet" if visuals else None
+    path = f"visuals/{feature_version}/{name}{SUFFIX}" if visuals else None
     if path is not None:
         write_shard(home / path, visuals, unreadable)
     return Shard(name, path, tuple(visual.content_hash for visual in visuals), unreadable)

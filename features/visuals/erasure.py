@@ -13,6 +13,7 @@ from features.images.contents import forget_contents
 from features.images.remote import RemoteImages
 from features.pairs.store import STEP
 from features.search.build import erase_pin
+from features.visuals.shards import FORMER, keep_in_shard, shard_hashes, shards_under
 from sql.database import Database
 from sql.erasure import mentions
 from sql.tables import manifest, pin_visuals, pins
@@ -34,8 +35,8 @@ def erase_files(database: Database, home: Path, kind: str, id: str) -> list[Path
         kept = _contents_of_others(database, id)
         for leftover in (home / "visuals").glob("*/.*"):  # of a job that was killed
             leftover.unlink()
-        for shard in sorted((home / "visuals").glob("*/*.parquet")):
-            if _rewritten(shard, "content_hash", kept.__contains__):
+        for shard in shards_under(home / "visuals"):
+            if _kept_only(shard, kept):
                 changed.append(shard)
                 _record(database, shard, shard.relative_to(home).as_posix())
         for looks in sorted((home / "looks").glob("*")):
@@ -89,6 +90,13 @@ def _contents_of_others(database: Database, pin: str) -> frozenset[str]:
     return frozenset(database.read(query)["content_hash"].to_pylist())
 
 
+def _kept_only(shard: Path, kept: frozenset[str]) -> bool:
+    """Whether the visual shard had images that are not to be kept; it has them no more."""
+    if shard.suffix == FORMER:
+        return _rewritten(shard, "content_hash", kept.__contains__)
+    return keep_in_shard(shard, kept.__contains__)
+
+
 def _rewritten(path: Path, column: str, keep: Callable[[str], bool]) -> bool:
     """Whether the file had rows whose `column` is not to be kept; it has them no more. A file
     without any row left is removed."""
@@ -114,7 +122,7 @@ def _record(database: Database, shard: Path, path: str) -> None:
         if not shard.exists():
             connection.execute(sa.delete(manifest).where(of_shard))
             return
-        n_rows = pq.read_metadata(shard).num_rows
+        n_rows = len(shard_hashes(shard))
         connection.execute(sa.update(manifest).where(of_shard).values(n_rows=n_rows))
 
 

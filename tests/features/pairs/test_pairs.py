@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.pairs.pairs import BLOCK, pair_features, pair_interest, pin_arrays
+from features.visuals.columns import as_columns
 from sql.columns import CATEGORIES, PAIR_FEATURES, PAIR_INTEREST
 from tests.features.visuals.visuals_for_tests import random_visual
 
@@ -14,7 +15,7 @@ VISUALS = [
     random_visual(3, ("top", "top", "bag", "giraffe")),
     random_visual(4, ("giraffe",)),
 ]
-PINS = pin_arrays(VISUALS)
+PINS = pin_arrays(as_columns(VISUALS))
 ALL = [(q, c) for q in range(5) for c in range(5)]
 QUERY, CANDIDATE = (np.array(side) for side in zip(*ALL, strict=True))
 
@@ -145,7 +146,8 @@ def test_a_pair_made_by_itself_is_bit_by_bit_what_it_is_among_others(
     rng = np.random.default_rng(seed)
     query, candidate = rng.integers(0, len(kinds), (2, 20))
     row = int(rng.integers(len(query)))
-    among, alone = pin_arrays(visuals), pin_arrays([visuals[query[row]], visuals[candidate[row]]])
+    among = pin_arrays(as_columns(visuals))
+    alone = pin_arrays(as_columns([visuals[query[row]], visuals[candidate[row]]]))
     share = rng.random((1, *among.objects.shape), dtype=np.float32) * (among.objects != among.none)
     mine = np.zeros((1, *alone.objects.shape), dtype=np.float32)
     mine[0, 0] = share[0, query[row], : mine.shape[2]]

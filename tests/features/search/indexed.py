@@ -33,7 +33,7 @@ def publish(
     """Puts pins (shard name -> pin -> content) in place of all pins of the version."""
     rows = []
     for name, pins in shards.items():
-        path = f"visuals/{version}/{name}.parquet"
+        path = f"visuals/{version}/{name}.arrow"
         if not (home / path).exists():
             write_shard(home / path, list(visuals(sorted(set(pins.values()))).values()))
             database.mark_done("visuals", f"{version}/{name}", name, len(pins), path, version)

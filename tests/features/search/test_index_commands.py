@@ -46,7 +46,7 @@ def test_build_update_and_status_say_what_there_is(database: Database, home: Pat
 
 
 def test_a_build_clears_what_killed_commands_left(home: Path) -> None:
-    leftover = home / "visuals" / VERSION / ".a.parquet.4194305"  # beyond the largest process id
+    leftover = home / "visuals" / VERSION / ".a.arrow.4194305"  # beyond the largest process id
     leftover.write_bytes(b"half a shard")
     run(home, "build")
     assert not leftover.exists()

@@ -69,7 +69,7 @@ def test_an_update_reads_new_shards_alone(
     )
     publish(database, home, {"a": FIRST, "b": SECOND})
     update_index(database, home, VERSION)
-    assert read == ["b.parquet"]
+    assert read == ["b.arrow"]
 
 
 def test_an_update_without_news_writes_nothing(database: Database, home: Path) -> None:

@@ -32,7 +32,7 @@ def home(database: Database, tmp_path: Path) -> Path:
     for version in ("v1", "v2"):
         for name, contents in (("own", ["aa"]), ("many", ["bb", "cc", OLD])):
             visuals = [random_visual(n, ("bag",), content=c) for n, c in enumerate(contents)]
-            path = f"visuals/{version}/{name}.parquet"
+            path = f"visuals/{version}/{name}.arrow"
             write_shard(tmp_path / path, visuals)
             database.mark_done("visuals", f"{version}/{name}", name, len(visuals), path, version)
         for pin, content in PLACES.items():
@@ -46,29 +46,29 @@ def home(database: Database, tmp_path: Path) -> Path:
                  "pictures/p11-p2.png", "reports/2026-11-15/report.html"):  # fmt: skip
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("a report that names u1 and nobody else")
-    (tmp_path / "visuals" / "v1" / ".own.parquet.4711").write_bytes(b"aa")
+    (tmp_path / "visuals" / "v1" / ".own.arrow.4711").write_bytes(b"aa")
     return tmp_path
 
 
 def contents(home: Path) -> dict[str, list[str]]:
     return {path.relative_to(home).as_posix(): [v.content_hash for v in read_shard(path)]
-            for path in sorted(home.glob("visuals/*/*.parquet"))}  # fmt: skip
+            for path in sorted(home.glob("visuals/*/*.arrow"))}  # fmt: skip
 
 
 def test_a_pins_images_leave_every_shard_of_every_version(database: Database, home: Path) -> None:
-    untouched = {v.content_hash: v for v in read_shard(home / "visuals/v1/many.parquet")}
+    untouched = {v.content_hash: v for v in read_shard(home / "visuals/v1/many.arrow")}
     erase_files(database, home, "pin", "p1")
-    assert contents(home) == {f"visuals/{v}/many.parquet": ["bb", "cc"] for v in ("v1", "v2")}
-    for left in read_shard(home / "visuals/v1/many.parquet"):
+    assert contents(home) == {f"visuals/{v}/many.arrow": ["bb", "cc"] for v in ("v1", "v2")}
+    for left in read_shard(home / "visuals/v1/many.arrow"):
         assert (left.crops == untouched[left.content_hash].crops).all()
-    assert [p.name for p in (home / "visuals" / "v1").iterdir()] == ["many.parquet"]
+    assert [p.name for p in (home / "visuals" / "v1").iterdir()] == ["many.arrow"]
     rows = database.read("SELECT piece, n_rows FROM manifest WHERE step = 'visuals' ORDER BY 1")
     assert rows.to_pylist() == [{"piece": f"{v}/many", "n_rows": 2} for v in ("v1", "v2")]
 
 
 def test_an_image_that_another_pin_has_stays(database: Database, home: Path) -> None:
     erase_files(database, home, "pin", "p2")
-    assert "bb" in contents(home)["visuals/v1/many.parquet"]
+    assert "bb" in contents(home)["visuals/v1/many.arrow"]
 
 
 def test_its_looks_pictures_and_all_reports_go(database: Database, home: Path) -> None:

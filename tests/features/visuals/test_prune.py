@@ -19,12 +19,12 @@ __all__ = ["server"]
 def home(database: Database, tmp_path: Path) -> Path:
     """A current version, one with true boxes whose rows point to its shards, an old one."""
     for version in ("now", "old", "older"):
-        path = f"visuals/{version}/x.parquet"
+        path = f"visuals/{version}/x.arrow"
         write_shard(tmp_path / path, [random_visual(1, ("bag",), content="aa")])
         database.mark_done("visuals", f"{version}/x", "x", 1, path, version)
     for version, shard in (("now", "now"), ("true", "now"), ("old", "old"), ("older", "older")):
         row = {"feature_version": version, "pin_id": "p1", "content_hash": "aa",
-               "shard": f"visuals/{shard}/x.parquet"}  # fmt: skip
+               "shard": f"visuals/{shard}/x.arrow"}  # fmt: skip
         keys = {"query_pin_id": "p1", "candidate_pin_id": "p2", "feature_version": version}
         database.append(TABLES[0], pa.Table.from_pylist([row]))
         database.append(TABLES[3], pa.Table.from_pylist([keys]))
@@ -45,7 +45,7 @@ def test_what_is_current_kept_or_read_stays(database: Database, home: Path) -> N
 
 def test_sizes_are_those_of_rows_and_files(database: Database, home: Path) -> None:
     old = prunable(database, home, ("now", "true"))[0]
-    shard = home / "visuals" / "old" / "x.parquet"
+    shard = home / "visuals" / "old" / "x.arrow"
     assert old.shards == (shard,)
     assert old.n_bytes == shard.stat().st_size
     assert {name: n for name, n in old.rows.items() if n} == {
@@ -84,7 +84,7 @@ def test_the_plain_version_can_go_without_any_image_being_looked_at_again(
     mine, plain = VisualStore(database, home, "now"), VisualStore(database, home, "old")
     prune(database, prunable(database, home, ("now", "true", "older"))[0])
     mine.project_from(plain, lambda vectors: vectors)
-    assert [v.content_hash for v in read_shard(home / "visuals/now/x.parquet")] == ["aa"]
+    assert [v.content_hash for v in read_shard(home / "visuals/now/x.arrow")] == ["aa"]
 
 
 def test_partitions_of_a_version_are_dropped(server: Database, tmp_path: Path) -> None:
