@@ -6,8 +6,6 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from features.precision import cast_once
-
 ON_CPU = 16
 IMAGE_BYTES = 512 * 2**20
 
@@ -50,9 +48,6 @@ class Placed:
     def __setstate__(self, state: dict[str, object]) -> None:
         here = best_device()
         self.__dict__ |= {name: _moved(value, here) for name, value in state.items()}
-        for value in self.__dict__.values():
-            if isinstance(value, nn.Module):
-                cast_once(value, here)
 
 
 def _moved(value: object, place: torch.device) -> object:

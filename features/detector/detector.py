@@ -22,7 +22,7 @@ from torchvision.transforms.v2 import functional as pixels_to
 from features.detector.faster_rcnn import HUB, Settings, faster_rcnn, fuse_norms, hub_faster_rcnn
 from features.devices import Placed, best_device
 from features.images.images import Image
-from features.precision import autocast, cast_once
+from features.precision import autocast
 
 BUNDLED = Path(__file__).parent.parent / "weights" / "detector.safetensors"
 STRIDE = 32
@@ -90,7 +90,7 @@ class Detector(Placed):
         self.pooling_version = _version(model, replace(settings, thresholds={}))
         model = model.eval().to(self.device)
         fuse_norms(model.backbone)
-        self.model = cast_once(model, self.device).to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)
 
     def detect(
         self, images: Sequence[Image], *, regions: Regions | None = None

@@ -11,7 +11,7 @@ from torch import nn
 
 from features.devices import Placed, best_device
 from features.embedding.backbone import MEAN, STD, lite0, timm_backbone
-from features.precision import autocast, cast_once
+from features.precision import autocast
 
 DEFAULT = "lite0"
 
@@ -60,8 +60,7 @@ class Embedder(Placed):
         self.version = _version(model, self.side)
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1) * 255
-        model = cast_once(model.eval().to(self.device), self.device)
-        self._model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def embed(self, crops: Sequence[NDArray[np.uint8]], batch: int = 32) -> NDArray[np.float32]:
