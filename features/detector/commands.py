@@ -53,8 +53,11 @@ def train(
     batch_size: Annotated[int, typer.Option(min=1)] = 8,
     learning_rate: Annotated[float, typer.Option(min=0)] = 3e-4,
     short_side: Annotated[
-        int, typer.Option(min=32, help="Photos are scaled to it, pixels; 15% up or down to train.")
-    ] = 416,
+        int,
+        typer.Option(
+            min=32, help="Photos are scaled to it, pixels; to train, to 79% of it or more."
+        ),
+    ] = 448,
     seed: int = 7,
     device: Device = None,
 ) -> None:

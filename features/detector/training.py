@@ -63,8 +63,8 @@ class Recipe:
     repeat_threshold: float = 0.1
     gradient_norm: float = 10.0
     variety: Variety = field(default_factory=Variety)
-    short_side: int = 416
-    long_side: int = 640
+    short_side: int = 448
+    long_side: int = 690
     seed: int = 7
 
 

@@ -172,8 +172,8 @@ def test_training_goes_on_only_from_weights_that_know_the_categories(tmp_path: P
 
 def test_a_recipe_scales_as_a_whole() -> None:
     assert scaled(Recipe(), Recipe().short_side) == Recipe()
-    small = scaled(Recipe(), 104)
-    assert (small.short_side, small.long_side, small.variety.long_side) == (104, 160, 168)
+    small = scaled(Recipe(), 112)
+    assert (small.short_side, small.long_side, small.variety.long_side) == (112, 172, 168)
     assert small.variety.short_sides == (88, 96, 104, 112)
 
 
