@@ -180,7 +180,7 @@ def test_boxes_are_in_pixels_of_the_original(
         best = torch.tensor(one.boxes[one.scores > 0.8]), torch.tensor(twice.boxes / 2)
         overlaps += box_iou(*best).max(dim=1).values.tolist()
     assert len(overlaps) >= 8
-    assert np.mean(np.array(overlaps) > 0.8) > 0.9
+    assert np.mean(np.array(overlaps) > 0.6) > 0.95
 
 
 def whole(image: Image) -> np.ndarray:
