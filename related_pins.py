@@ -31,7 +31,8 @@ from daily import (
 )
 from experiments.commands import app as experiment_app
 from features.detector.commands import app as detector_app
-from features.engine.engine import Engine, Loop, named_engine
+from features.engine.engine import Engine, Loop
+from features.engine.named import named_engine
 from features.options import (
     AsJson,
     Day,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.engine.engine import EngineName
+from features.engine.named import EngineName
 
 if TYPE_CHECKING:
     from features.visuals.store import Progress

@@ -18,8 +18,9 @@ from PIL import Image as pil
 from experiments.world.sample import write_sample
 from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
 from features.embedding.embedding import Embedder
-from features.engine import engine as engine_module
-from features.engine.engine import Engine, Loop, WorkerLost, named_engine
+from features.engine import named
+from features.engine.engine import Engine, Loop, WorkerLost
+from features.engine.named import named_engine
 from features.engine.processes import Processes
 from features.engine.ray_data import CpuTasks, RayData
 from features.pairs import store as pair_store
@@ -226,7 +227,7 @@ def test_bytes_do_not_depend_on_threads_or_on_the_way_to_a_worker(tmp_path: Path
 
 
 def test_without_ray_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_module, "find_spec", lambda name: None)
+    monkeypatch.setattr(named, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'related-pins\[ray\]'"):
         named_engine("ray", None)
 
