@@ -53,7 +53,7 @@ class Job:
     def versions(self) -> dict[str, str]:
         """Feature versions by kind, as sql.home.feature_versions: those of the version that was
         named, else the current ones. Raises ValueError where that is not complete."""
-        from features.visuals.versions import complete
+        from features.versions import complete
 
         if self.feature_version is None:
             return feature_versions(self.database)
@@ -106,7 +106,7 @@ def features_step(
 ) -> dict[str, Any]:
     """Visuals and pairs; their version becomes the current one, unless it is to stand beside it."""
     from features.daily import refresh_pairs, refresh_true_visuals, refresh_visuals
-    from features.visuals.versions import use
+    from features.versions import use
 
     database, home, days = job.database, job.home, job.days()
     visuals = refresh_visuals(database, source, home, extractor, job.day, job.progress, job.engine)

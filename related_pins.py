@@ -30,7 +30,7 @@ from daily import (
     run_day,
 )
 from experiments.commands import app as experiment_app
-from features.detector.commands import app as detector_app
+from features.detector_commands import app as detector_app
 from features.engine.engine import Engine, Loop
 from features.engine.named import named_engine
 from features.options import (

@@ -71,7 +71,7 @@ def features_learn(
 
     Example: related-pins features learn projection.safetensors --date 2026-11-12
     """
-    from features.embedding.co_engagement import objects_of
+    from features.co_engagement import objects_of
     from features.embedding.learning import LearningRecipe, learn_projection
     from features.embedding.projection import save_projection
     from features.visuals.store import VisualStore
@@ -99,7 +99,7 @@ def features_use(
 
     Example: related-pins features use 3f9a2c41b07d55e8
     """
-    from features.visuals.versions import complete, use
+    from features.versions import complete, use
     from sql.lock import locked
 
     with locked(home, db, "features use") as database:
@@ -121,7 +121,7 @@ def features_prune(
 
     Example: related-pins features prune --dry-run
     """
-    from features.visuals.prune import prunable, prune
+    from features.prune import prunable, prune
     from sql.lock import locked
 
     with locked(home, db, "features prune") as database:
@@ -191,7 +191,7 @@ def forget(
 
     Example: related-pins forget --user u00042
     """
-    from features.visuals.erasure import erase_files
+    from features.erasure import erase_files
     from sql.erasure import erase_rows, reclaim
     from sql.forgotten import remember
     from sql.lock import locked

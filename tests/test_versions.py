@@ -20,7 +20,7 @@ from experiments.world.sample import write_sample
 from features.detector.catalogue import coco_file
 from features.detector.detector import Detections
 from features.images.images import Image
-from features.visuals.versions import complete, use
+from features.versions import complete, use
 from features.visuals.visuals import VisualExtractor, VisualSettings
 from sql import manifest
 from sql.database import open_database

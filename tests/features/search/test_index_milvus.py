@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.erasure import erase_files
 from features.search import milvus
 from features.search.build import build_index, drop_index, index_status, update_index
 from features.search.generation import current, index_folder
 from features.search.index import ObjectIndex, open_index
 from features.search.milvus import reached
 from features.search.results import Match
-from features.visuals.erasure import erase_files
 from sql.database import Database
 from tests.features.search.indexed import VERSION, publish, visuals
 

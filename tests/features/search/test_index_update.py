@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.erasure import erase_files
+from features.prune import prunable, prune
 from features.search import build, generation
 from features.search.build import build_index, index_status, update_index
 from features.search.entries import read_entries
 from features.search.generation import CURRENT, current, index_folder
 from features.search.index import open_index
 from features.search.mapped import MappedIndex
-from features.visuals.erasure import erase_files
-from features.visuals.prune import prunable, prune
 from sql.database import Database, open_database
 from tests.features.search.indexed import VERSION, publish
 

@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from features.erasure import erase_files
 from features.images.contents import Contents
 from features.visuals import former_shards
-from features.visuals.erasure import erase_files
 from features.visuals.former_shards import convert_shards
 from features.visuals.shards import read_shard, shard_unreadable, write_shard
 from features.visuals.store import VisualStore

@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from experiments.world.sample import write_sample
-from features.detector.commands import app
 from features.detector.detector import BUNDLED, load_detector, read_settings
+from features.detector_commands import app
 from features.embedding.embedding import Embedder
 from features.images.images import load_image
 from features.visuals.visuals import VisualExtractor

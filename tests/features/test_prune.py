@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from features.visuals.prune import TABLES, prunable, prune
+from features.prune import TABLES, prunable, prune
 from features.visuals.shards import read_shard, write_shard
 from features.visuals.store import VisualStore
 from sql.database import Database

@@ -6,9 +6,9 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
+from features.erasure import erase_files
 from features.images.remote import RemoteImages
 from features.pairs.store import PairStore
-from features.visuals.erasure import erase_files
 from features.visuals.shards import read_shard, write_shard
 from features.visuals.store import as_rows
 from related_pins import app
