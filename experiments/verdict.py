@@ -53,19 +53,23 @@ def verdict(lifts: Sequence[Row], checks: Sequence[Row], plan: Plan = DAILY) -> 
         why = f"the lift of {key[0]} in {_noun(key[1])} cannot be estimated yet"
         if row is not None and key not in adjusted:
             why = f"{key[0]} is for evaluation only and cannot be shipped"
-            return Verdict("hold", f"Hold: {why}.", adjusted)
+            return Verdict("hold", f"Hold: {why}; {_found(plan, row)}.", adjusted)
         return Verdict("more data", f"More data: {why}.", adjusted)
     guards = [judged[guard] for m in plan.guardrails if (guard := (key[0], m)) in judged]
     decision, reason = _judge(plan, row, guards, adjusted[key])
     return Verdict(decision, reason, adjusted)
 
 
-def _judge(plan: Plan, row: Row, guards: Sequence[Row], p_value: float) -> tuple[Decision, str]:
-    arm = plan.treatment
-    found = (
+def _found(plan: Plan, row: Row, adjusted: float | None = None) -> str:
+    p = f"p {row['p_value']:.3f}" if adjusted is None else f"adjusted p {adjusted:.3f}"
+    return (
         f"{METRICS[row['metric']].unit} {percent(row['lift'])} against {plan.control} (95% "
-        f"interval {percent(row['ci_low'])} to {percent(row['ci_high'])}, adjusted p {p_value:.3f})"
+        f"interval {percent(row['ci_low'])} to {percent(row['ci_high'])}, {p})"
     )
+
+
+def _judge(plan: Plan, row: Row, guards: Sequence[Row], p_value: float) -> tuple[Decision, str]:
+    arm, found = plan.treatment, _found(plan, row, p_value)
     for guard in guards:
         if _worse(guard) and guard["p_value"] < plan.level:
             more = "hide more of it" if guard["metric"] == "hide" else _change(guard)

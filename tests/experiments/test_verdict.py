@@ -86,7 +86,10 @@ def test_nothing_known_asks_for_more_data(p_value: float | None) -> None:
 def test_an_arm_for_evaluation_only_is_never_shipped() -> None:
     found = verdict([row("save", 0.05, 0.0001, "oracle")], GOOD, Plan("best", "oracle"))
     assert found.decision == "hold"
-    assert found.sentence == "Hold: oracle is for evaluation only and cannot be shipped."
+    assert found.sentence == (
+        "Hold: oracle is for evaluation only and cannot be shipped; saves per request +5.0% "
+        "against whole_image (95% interval +2.0% to +8.0%, p 0.000)."
+    )
 
 
 def test_the_plan_says_what_decides_and_what_guards() -> None:
