@@ -14,7 +14,7 @@ from experiments.checks import CRITICAL
 from experiments.report import findings, gallery
 from experiments.report.agreement import agreement_answer, agreement_figures, metrics_grid
 from experiments.report.answer import Row, ask
-from experiments.report.figures import METRICS, Estimate, Panel, arm_order, label_of
+from experiments.report.figures import METRICS, Estimate, Grid, Panel, arm_order, label_of
 from experiments.report.health import health_grid, traffic_grid
 from experiments.report.plots import overview, save_png
 from experiments.report.segments import segment_answers, segment_figures
@@ -119,15 +119,16 @@ def _lift(database: Database, date: dt.date, decided: Verdict) -> dict[str, Any]
         {metric: findings.lift_answer(database, date, [metric]) for metric in METRICS}, decided
     )
     every = findings.lift_answer(database, date, list(METRICS))
+    cold_start = findings.cold_start_grid(database, date)
     return {
-        "lift": panels, "plain_words": _plain_words(panels),
+        "lift": panels, "plain_words": (*_plain_words(panels), *_cold_words(cold_start)),
         "lift_grid": findings.lift_grid(every, decided),
         "estimates": [
             (METRICS[m], found) for m, found in findings.estimates(every.rows, decided).items()
         ],
         "estimates_sql": (every,),
         "ablation": findings.ablation_grid(database, date),
-        "cold_start": findings.cold_start_grid(database, date),
+        "cold_start": cold_start,
         "overlap": findings.overlap_grid(database, date),
         "health": health_grid(database, date), "traffic": traffic_grid(database, date),
         "agreement": agreement_figures(agreement_answer(database, date), decided),
@@ -189,6 +190,17 @@ def _kept_of_oracle(saves: Mapping[str, Estimate]) -> tuple[tuple[str, str], ...
         "a ratio of two uncertain numbers."
     )
     return (("unclear", words),)
+
+
+def _cold_words(grid: Grid) -> tuple[tuple[str, str], ...]:
+    """What objects earn where nobody has engaged yet, where that was measured."""
+    saves = next((cells[0] for _, _, cells in grid.rows[:1]), None)
+    if not isinstance(saves, Estimate):
+        return ()
+    found = (
+        f"{percent(saves.lift)} saves (95% interval {percent(saves.low)} to {percent(saves.high)})"
+    )
+    return ((saves.reading, f"Where nobody has engaged yet, features of objects earn {found}."),)
 
 
 def _check_words(checks: Sequence[Row]) -> tuple[tuple[str, str], ...]:
