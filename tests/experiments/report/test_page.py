@@ -10,10 +10,12 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from experiments.arms import CONTROL, PRIMARY
+from experiments.arms import COLD, CONTROL, PRIMARY
+from experiments.history import Run, record
+from experiments.plan import COLD_START
 from experiments.report.gallery import Change, asked_pins, changed_queries, cropped_pins
 from experiments.report.page import is_simulated, write_report
-from experiments.verdict import verdict
+from experiments.verdict import ESTIMATOR, verdict
 from features.images.pin_images import PinImages
 from sql import tables
 from sql.database import Database, open_database
@@ -48,7 +50,7 @@ def changed(filled: Database) -> Iterator[Database]:
     """The same database; what a test writes to the experiment is undone."""
     yield filled
     names = ("experiment_lift", "arm_daily_engagement", "experiment_checks", "traffic_metrics",
-             "quarantine")  # fmt: skip
+             "quarantine", "experiment_runs", "experiment_results")  # fmt: skip
     with filled.engine.begin() as connection:
         for name in names:
             connection.execute(sa.delete(tables.METADATA.tables[name]))
@@ -118,6 +120,26 @@ def test_a_failed_check_comes_first(page: Page) -> None:
     said = page.text[: page.text.index("Can the verdict be trusted?")]
     assert "✓ Checks passed: 4 of 5." in said
     assert "✗ Checks failed: overlap_effective_size (not critical)." in said
+
+
+def test_the_cold_start_is_shown_where_it_was_run(
+    changed: Database, page: Page, tmp_path: Path
+) -> None:
+    assert "Where nobody has engaged yet" not in page.text
+    lifts = [
+        {"arm": COLD[1], "metric": metric, "segment": "all", "estimator": ESTIMATOR,
+         "n_requests": 900, "n_users": 400, "effective_sample_size": 500.0, "control": 0.2,
+         "treatment": 0.22, "lift": 0.1, "standard_error": 0.02, "ci_low": 0.06, "ci_high": 0.14,
+         "p_value": 0.001}
+        for metric in ("save", "click")
+    ]  # fmt: skip
+    decided = verdict(lifts, [], COLD_START)
+    run = Run.of("0123456789abcdef", COLD_START, DATE, VERSION, lifts, [], decided)
+    assert record(changed, run)
+    cold = Page(write_report(changed, tmp_path, tmp_path, DATE))
+    assert "earn +10.0% saves (95% interval +6.0% to +14.0%)." in cold.text
+    assert "cold_targeted over cold_whole_image" in cold.text.replace("\u200b", "")
+    assert any(found.get("href") == "#cold-start" for found in cold.named("a"))
 
 
 def test_a_failed_critical_check_holds(changed: Database, tmp_path: Path) -> None:
