@@ -213,16 +213,20 @@ def test_the_command_says_what_was_done_before(
     assert not list(differences(state(filled.database, filled.home), before))
 
 
-def publish_killed(job: Job, made: dict[str, Any]) -> None:
+def day_job(url: str, home: Path, skip_gates: tuple[str, ...]) -> Job:
+    return Job(open_database(url), home, DAYS[1], 4, lambda *_: None, skip_gates)
+
+
+def publish_killed(url: str, home: Path, made: dict[str, Any]) -> None:
     """Publishes a day in this process, which is killed half-way."""
     vars(backfill)["record"] = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-    publish_day(replace(job, skip_gates=SKIPPED), made, quick_extractor())
+    publish_day(day_job(url, home, SKIPPED), made, quick_extractor())
 
 
 @pytest.mark.parametrize("filled", ["sqlite"], indirect=True)
 def test_a_day_is_published_whole_when_its_gates_pass(source: Path, filled: Filled) -> None:
     database, home = filled.database, filled.home
-    job = Job(database, home, DAYS[1], 4, lambda *_: None, ("rows",))
+    job = day_job(database.url, home, ("rows",))
     again, before = work(source, home, database), comparable(database, home)
     made = make_day(again, job.day)
     gates = home / "gates.toml"
@@ -234,7 +238,8 @@ def test_a_day_is_published_whole_when_its_gates_pass(source: Path, filled: Fill
     now = comparable(database, home).tables
     assert now | {"quality_gates": before.tables["quality_gates"]} == before.tables
     gates.unlink()
-    killed = mp.get_context("fork").Process(target=publish_killed, args=(job, made))
+    arguments = (database.url, home, made)
+    killed = mp.get_context("forkserver").Process(target=publish_killed, args=arguments)
     killed.start()
     killed.join()
     assert killed.exitcode == -signal.SIGKILL
