@@ -1,6 +1,6 @@
 """Which vectors find alike objects: street objects in the catalogue, products among products.
 
-    python benchmarks/bench_retrieval.py --source FOLDER [--products 1500]
+    python benchmarks/bench_retrieval.py --source FOLDER [--products 1500] [--pooling roi_align]
 
 Street queries are objects in the hand-boxed photos of boxes_val.json, searched in product pins; a
 neighbour is right if its board's category is that of the query object. `true` pools the true box,
@@ -47,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--products", type=int, default=1500)
+    parser.add_argument("--pooling", choices=["crop", "roi_align"], help="left out: both")
     options = parser.parse_args()
     print(machine("torch", "timm", "faiss-cpu"))
     truth = true_objects(options.source / "boxes_val.json")
@@ -58,6 +59,8 @@ def main() -> None:
     print(f"{'':34}photo  object     at 1  at 10  at 1  at 10   at 1  at 10")
     detector, embedder = load_detector(), Embedder()
     for pooling, padding in (("crop", 0.1), ("crop", 0.25), ("roi_align", 0.25)):
+        if options.pooling not in (pooling, None):
+            continue
         settings = VisualSettings(pooling=pooling, padding=padding)
         extractor = VisualExtractor(detector, embedder, settings)
         started = time.perf_counter()
