@@ -99,7 +99,7 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path, db: str) -> None:
 
 def soon_free(home: Path, database: Database) -> bool:
     """Whether the lock is free within seconds: a server takes a moment to see a connection end."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 5
     while holder_of(home, database) and time.monotonic() < until:
         time.sleep(0.05)
     return holder_of(home, database) is None

@@ -170,17 +170,17 @@ def test_order_does_not_matter(
     agree(found, detector.detect(images[::-1])[::-1])
 
 
-def test_boxes_are_in_pixels_of_the_original(
-    detector: Detector, images: list[Image], found: list[Detections]
-) -> None:
+def test_boxes_are_in_pixels_of_the_original(detector: Detector, images: list[Image]) -> None:
+    without_limit = dataclasses.replace(detector.settings, enlarge=math.inf)
+    detector = Detector(detector.model, without_limit, "cpu")  # both sizes are looked at alike
     overlaps = []
-    for image, one in zip(images, found, strict=True):
+    for image in images:
         big = picture(image.pixels.repeat(2, 0).repeat(2, 1))
-        twice = detector.detect([big])[0]
-        best = torch.tensor(one.boxes[one.scores > 0.8]), torch.tensor(twice.boxes / 2)
+        once, twice = detector.detect([image])[0], detector.detect([big])[0]
+        best = torch.tensor(once.boxes[once.scores > 0.8]), torch.tensor(twice.boxes / 2)
         overlaps += box_iou(*best).max(dim=1).values.tolist()
     assert len(overlaps) >= 8
-    assert np.mean(np.array(overlaps) > 0.6) > 0.95
+    assert np.mean(np.array(overlaps) > 0.8) > 0.9
 
 
 def whole(image: Image) -> np.ndarray:
