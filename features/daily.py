@@ -20,7 +20,7 @@ from features.visuals.former_shards import convert_shards
 from features.visuals.store import Progress, VisualStore, VisualSummary, as_rows
 from features.visuals.visuals import PinVisual, VisualExtractor
 from sql.database import Database, fingerprint
-from sql.tables import pins, quarantine, true_boxes
+from sql.tables import candidates, pin_visuals, pins, quarantine, true_boxes
 
 PINS_AT_A_TIME = 16_384
 
@@ -105,6 +105,7 @@ def refresh_pairs(
     """
     store = PairStore(database, home, feature_version)
     states = refresh_interest(database, feature_version, days)
+    database.gather_statistics(candidates, pin_visuals)
     wanted = store.wanted()
     todo = store.todo(wanted, states)
     if not todo.moved and not todo.stale:

@@ -8,6 +8,7 @@ else is looked at again; else they are asked for anew, page by page.
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -23,35 +24,32 @@ _INPUTS = f"'{SCHEMA} ' || substr(q.content_hash, 1, 16) || ' ' || substr(k.cont
 # Candidate pairs whose pins have visuals. SQLite joins CROSS JOINs in the order given: it knows too
 # little of the tables to keep from pairing all pins with all
 # (https://www.sqlite.org/optoverview.html, "Manual Control Of Query Plans Using CROSS JOIN").
-_PAIRS = """
-FROM candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k {rows}
-WHERE q.feature_version = :version AND q.pin_id = c.query_pin_id
-    AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
+_PINS = "candidates AS c CROSS JOIN pin_visuals AS q CROSS JOIN pin_visuals AS k"
+_JOINED = """
+q.feature_version = :version AND q.pin_id = c.query_pin_id
+AND k.feature_version = :version AND k.pin_id = c.candidate_pin_id
 """
-_WITH_ROWS = _PAIRS.format(
-    rows="""
-LEFT JOIN pair_features AS f ON f.feature_version = :version
-    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id"""
-)
-_PAIRS = _PAIRS.format(rows="")
-_IN_ORDER = "ORDER BY c.query_pin_id, c.candidate_pin_id"
+_PAIRS = f"FROM {_PINS} WHERE {_JOINED}"
+_WITH_ROWS = f"""
+FROM {_PINS} LEFT JOIN pair_features AS f ON f.feature_version = :version
+    AND f.query_pin_id = c.query_pin_id AND f.candidate_pin_id = c.candidate_pin_id
+WHERE {_JOINED}
+"""
+_KEYS = "c.query_pin_id, c.candidate_pin_id"
 _WANTED = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, {_INPUTS} AS inputs,
+SELECT {_KEYS}, {_INPUTS} AS inputs,
     COALESCE(f.inputs, '') AS made_from,
     CASE WHEN f.query_pin_id IS NULL THEN 0 ELSE 1 END AS is_there, q.n_objects
-{_WITH_ROWS} {_IN_ORDER}
+{_WITH_ROWS} ORDER BY {_KEYS}
 """
 _CHANGED = f"(f.inputs IS NULL OR f.inputs <> {_INPUTS})"
 _UNCHANGED = f"f.inputs = {_INPUTS}"
-_LISTED = "(c.query_pin_id, c.candidate_pin_id) IN :pairs"
 _PAGE = f"""
-SELECT c.query_pin_id, c.candidate_pin_id, q.content_hash AS query_content,
-    q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
-    {_INPUTS} AS inputs
-{{pairs}} AND {{which}} {_IN_ORDER}
+{_KEYS}, q.content_hash AS query_content,
+q.shard AS query_shard, k.content_hash AS candidate_content, k.shard AS candidate_shard,
+{_INPUTS} AS inputs
 """
-_LISTED_PAGE = _PAGE.format(pairs=_PAIRS, which=_LISTED)
-_NEXT_PAGE = _PAGE.format(pairs=_WITH_ROWS, which="{which} AND {rest}") + " LIMIT :most"
+_NEXT_PAGE = f"SELECT {_PAGE} {_WITH_ROWS} AND {{which}} AND {{rest}} ORDER BY {_KEYS} LIMIT :most"
 _SAME_PAIR = """
 c.query_pin_id = pair_features.query_pin_id AND c.candidate_pin_id = pair_features.candidate_pin_id
 """
@@ -72,7 +70,6 @@ AND (pair_interest.query_pin_id, pair_interest.candidate_pin_id) IN (
 """
 Pairs = list[tuple[str, str]]
 Condition = sa.ColumnElement[bool] | sa.TextClause
-_PAIR = sa.types.TupleType(sa.String, sa.String)
 
 
 @dataclass(frozen=True)
@@ -152,15 +149,24 @@ def pages(
     which, rest, last = _CHANGED if first else _UNCHANGED, "1 = 1", dict[str, str]()
     while n_pairs:
         if first and not last:
-            named = sa.bindparam("pairs", first, _PAIR, expanding=True)
-            page = database.read(sa.text(_LISTED_PAGE).bindparams(named, version=version))
+            page = database.read(_page_of(version, first))
         else:
             query = _NEXT_PAGE.format(which=which, rest=rest)
             page = database.read(query, version=version, most=most, **last)
         yield page
         n_pairs -= len(page)
         last = {key: page[key][-1].as_py() for key in KEYS}
-        rest = "(c.query_pin_id, c.candidate_pin_id) > (:query_pin_id, :candidate_pin_id)"
+        rest = f"({_KEYS}) > (:query_pin_id, :candidate_pin_id)"
+
+
+def _page_of(version: str, pairs: Pairs) -> sa.Select[Any]:
+    keys = (sa.literal_column(f"c.{key}", sa.String) for key in KEYS)
+    return (
+        sa.select(sa.text(_PAGE))
+        .select_from(sa.text(_PINS))
+        .where(sa.text(_JOINED).bindparams(version=version), _among(pairs, *keys))
+        .order_by(sa.text(_KEYS))
+    )
 
 
 def _keys(rows: pa.Table | pa.RecordBatch) -> Pairs:
@@ -170,5 +176,11 @@ def _keys(rows: pa.Table | pa.RecordBatch) -> Pairs:
 
 def _of(table: sa.Table, version: str, pairs: Pairs) -> sa.ColumnElement[bool]:
     """Whether a row of a feature version is of one of the pairs."""
-    pair = sa.tuple_(*(table.c[key] for key in KEYS))
-    return sa.and_(table.c.feature_version == version, pair.in_(pairs))
+    return sa.and_(table.c.feature_version == version, _among(pairs, *(table.c[k] for k in KEYS)))
+
+
+def _among(pairs: Pairs, *pair: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Whether the pair is one of these. As VALUES, which are joined: PostgreSQL compares with each
+    member of a plain list in turn, and fails on some thousand of them."""
+    listed = sa.values(*(sa.column(key, sa.String) for key in KEYS)).data(pairs)
+    return sa.tuple_(*pair).in_(listed.scalar_values())
