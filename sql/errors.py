@@ -6,6 +6,7 @@ from collections.abc import Iterator
 __all__ = ["in_one_line", "sentence"]
 
 AGAIN = "then run the same command again: it goes on where it was."
+MOST = 1_000
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 FULL_WORDS = ("no space left on device", "disk is full", "disk quota exceeded", "file too large",
@@ -42,13 +43,17 @@ def sentence(error: BaseException) -> str | None:
 
 
 def in_one_line(error: BaseException) -> str:
-    """The sentence on the error, or its own text without line breaks and without SQL.
+    """The sentence on the error, or its own text without line breaks, without SQL, and cut where it
+    is longer than MOST characters.
 
     >>> in_one_line(ValueError("no such\\n  column")), in_one_line(KeyboardInterrupt())
     ('no such column', 'KeyboardInterrupt')
+    >>> in_one_line(OSError("too deep\\nQuery was: SELECT 1. SQLSTATE: 54001"))
+    'too deep'
     """
     said = sentence(error) or str(getattr(error, "orig", None) or error)
-    return " ".join(said.split()) or type(error).__name__
+    line = " ".join(said.split()).split(" Query was: ")[0]
+    return (line if len(line) <= MOST else f"{line[:MOST]} ...") or type(error).__name__
 
 
 def _of_system(error: OSError) -> str | None:
