@@ -63,12 +63,17 @@ class PinVisual:
     colours: NDArray[np.float32]
 
     def projected(self, projection: Projection) -> "PinVisual":
-        """The same image with the vectors of its objects projected."""
+        """The same image with the vectors of its objects projected, from what a shard keeps of
+        them: float16, so that it is the same where they were read from one."""
+
+        def project(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+            return projection(vectors.astype(np.float16).astype(np.float32))
+
         return replace(
             self,
-            whole_crop=projection(self.whole_crop[None])[0],
-            crops=projection(self.crops),
-            padded=projection(self.padded),
+            whole_crop=project(self.whole_crop[None])[0],
+            crops=project(self.crops),
+            padded=project(self.padded),
         )
 
     @property

@@ -222,9 +222,13 @@ def test_visuals_are_projected_without_looking_at_an_image_again(
     make = Maker()
     summary = short.refresh(photos, make)
     assert (make.made, summary.described) == (0, 0)
+    anew = VisualStore(database, store.home, "v1 projected anew")
+    anew.refresh(photos, lambda images: [visual.projected(learned) for visual in make(images)])
     for pin, plain in store.read([*photos]).items():
-        projected = short.read([pin])[pin]
+        projected, made = short.read([pin])[pin], anew.read([pin])[pin]
         np.testing.assert_allclose(projected.crops, learned(plain.crops), atol=2e-3)
         np.testing.assert_array_equal(projected.boxes, plain.boxes)
+        for name in ("whole_crop", "crops", "padded"):
+            np.testing.assert_array_equal(getattr(projected, name), getattr(made, name))
     short.project_from(store, learned)
     assert short.read([*photos]).keys() == photos.keys()
