@@ -19,8 +19,9 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import roi_align
 from torchvision.transforms.v2 import functional as pixels_to
 
-from features.detector.faster_rcnn import HUB, Settings, faster_rcnn, fuse_norms, hub_faster_rcnn
+from features.detector.faster_rcnn import HUB, Settings, faster_rcnn, hub_faster_rcnn
 from features.devices import Placed, best_device
+from features.fused import fuse_norms, fuse_relu6
 from features.images.images import Image
 from features.precision import autocast
 
@@ -89,7 +90,7 @@ class Detector(Placed):
         self.version = _version(model, settings)
         self.pooling_version = _version(model, replace(settings, thresholds={}))
         model = model.eval().to(self.device)
-        fuse_norms(model.backbone)
+        fuse_relu6(fuse_norms(model.backbone))
         self.model = model.to(memory_format=torch.channels_last)
 
     def detect(

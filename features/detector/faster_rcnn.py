@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torchvision.models import detection as hub
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
@@ -173,22 +172,6 @@ def _limits(settings: Settings) -> dict[str, float]:
         "box_score_thresh": settings.min_score,
         "box_detections_per_img": settings.max_boxes,
     }
-
-
-def fuse_norms(module: nn.Module) -> nn.Module:
-    """The module with each batch norm that follows a convolution folded into it, in place: the
-    same numbers in eval mode, in fewer passes over memory."""
-    before: tuple[str, nn.Conv2d] | None = None
-    for name, child in list(module.named_children()):
-        if isinstance(child, nn.Conv2d):
-            before = (name, child)
-        elif isinstance(child, nn.BatchNorm2d) and before is not None:
-            setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
-            setattr(module, name, getattr(child, "act", nn.Identity()))
-            before = None
-        else:
-            fuse_norms(child)
-    return module
 
 
 HUB: dict[str, tuple[Callable[..., FasterRCNN], object]] = {

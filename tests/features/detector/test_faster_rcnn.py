@@ -1,4 +1,3 @@
-import copy
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,6 @@ from features.detector.faster_rcnn import (
     HUB,
     Settings,
     faster_rcnn,
-    fuse_norms,
     hub_faster_rcnn,
 )
 
@@ -18,17 +16,6 @@ from features.detector.faster_rcnn import (
 def model() -> torch.nn.Module:
     torch.manual_seed(1)
     return faster_rcnn(Settings(("bag", "hat"))).eval()
-
-
-def test_folded_norms_give_the_same_maps(model: torch.nn.Module) -> None:
-    pixels = torch.rand(1, 3, 128, 96, generator=torch.Generator().manual_seed(1))
-    backbone = model.get_submodule("backbone")
-    fused = fuse_norms(copy.deepcopy(backbone))
-    left = [layer for layer in fused.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-    assert not left
-    with torch.inference_mode():
-        for name, level in backbone(pixels).items():
-            torch.testing.assert_close(fused(pixels)[name], level, rtol=1e-3, atol=1e-3)
 
 
 def test_images_keep_the_size_they_are_given(model: torch.nn.Module) -> None:
