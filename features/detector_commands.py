@@ -93,7 +93,7 @@ def train_bundled(
     Example: related-pins detector train-bundled --fashion fashion --scenes demo/sample
     --everyday coco256 --out again.safetensors
     """
-    from features.detector.training import train_bundled
+    from features.detector.bundled import train_bundled
 
     train_bundled(fashion, scenes, everyday, out)
     _trained(out)

@@ -13,15 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.models.detection import FasterRCNN
 
-from features.detector.catalogue import catalogue_boxes
-from features.detector.detector import (
-    BUNDLED,
-    load_detector,
-    load_weights,
-    read_settings,
-    save_detector,
-)
-from features.detector.everyday import everyday_boxes
+from features.detector.detector import load_weights, read_settings, save_detector
 from features.detector.examples import (
     CocoFiles,
     Example,
@@ -35,9 +27,6 @@ from features.detector.examples import (
 from features.detector.faster_rcnn import FROZEN_LAYERS, Settings, faster_rcnn
 from features.detector.plots import draw_losses
 from features.precision import autocast
-
-PRODUCTS_PER_BOARD = 40
-TIMES = {"scenes": 0.125, "catalogue": 0.35, "everyday": 1.0}
 
 
 @dataclass(frozen=True)
@@ -102,7 +91,7 @@ def train(
     Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
     the checkpoint is of another training.
     """
-    _check_suffix(out)
+    check_suffix(out)
     recipe = recipe or Recipe()
     if recipe.frozen is None:
         recipe = replace(recipe, frozen=FROZEN_LAYERS.get(architecture, ()))
@@ -141,37 +130,8 @@ def train(
     return Path(out)
 
 
-def train_bundled(
-    fashion: Path, scenes: Path, everyday: Path, out: Path, recipe: Recipe | None = None
-) -> Path:
-    """Trains the bundled detector as docs/model-card.md describes it; returns `out`.
-
-    It goes on from the bundled weights, which are also the teacher that boxes worn garments in
-    product photos and garments in everyday photos. fashion: a folder in the input contract with
-    boxes_train.json. scenes: drawn scenes' boxes.json and photos, as `related-pins sample` writes.
-    everyday: a COCO file boxes_train.json and its photos.
-    """
-    _check_suffix(out)
-    teacher, out = load_detector(), Path(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    made = {
-        "scenes": (json.loads((scenes / "boxes.json").read_text()), scenes),
-        "catalogue": (catalogue_boxes(fashion, teacher.detect, PRODUCTS_PER_BOARD), fashion),
-        "everyday": (everyday_boxes(everyday, "boxes_train.json", teacher.detect), everyday),
-    }
-    coco_files = [(fashion / "boxes_train.json", fashion)]
-    for name, (boxes, folder) in made.items():
-        file = out.with_suffix(f".{name}.json")
-        file.write_text(json.dumps(boxes))
-        coco_files.append((file, folder))
-    times = [1.0, *(TIMES[name] for name in made)]
-    train(coco_files, out, recipe or Recipe(), start=BUNDLED, times=times)
-    for file, _ in coco_files[1:]:
-        file.unlink()
-    return out
-
-
-def _check_suffix(out: Path) -> None:
+def check_suffix(out: Path) -> None:
+    """Raises ValueError where the weights would not be written as .safetensors."""
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
 

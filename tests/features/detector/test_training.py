@@ -13,6 +13,7 @@ from PIL import Image as pil
 from safetensors.torch import load_file
 
 from features.detector import training
+from features.detector.bundled import train_bundled
 from features.detector.detector import load_detector, save_detector
 from features.detector.evaluation import evaluate
 from features.detector.examples import (
@@ -25,7 +26,7 @@ from features.detector.examples import (
     repeated,
 )
 from features.detector.faster_rcnn import FROZEN_LAYERS, Settings, faster_rcnn
-from features.detector.training import Recipe, categories_of, scaled, train, train_bundled
+from features.detector.training import Recipe, categories_of, scaled, train
 from features.images.images import load_image
 
 SMALL = Variety(short_sides=(96, 128), long_side=160, crop_share=0.3)
