@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.plan import COLD_START
 from experiments.wording import percent
 from sql.database import Database
 
 _LIFT = """
 SELECT arm, metric, control, treatment, lift, ci_low, ci_high FROM experiment_lift
 WHERE date = :date AND segment = 'all' AND estimator = 'snips_position_based'
-  AND metric IN ('save', 'click') ORDER BY metric DESC, arm
+  AND metric IN ('save', 'click') AND arm NOT IN :cold ORDER BY metric DESC, arm
 """
 _SET_ASIDE = """
 SELECT source_table || ': ' || CASE source_table WHEN 'image' THEN 'unreadable' ELSE reason END
@@ -38,7 +39,8 @@ TABLES = (
 def summary_text(
     database: Database, command: str, date: dt.date, home: Path, summary: Mapping[str, Any]
 ) -> str:
-    """Rows in the tables, rows set aside, lift per arm, where things are, what to try next."""
+    """Rows in the tables, rows set aside, lift per arm, the verdicts, where things are, what to try
+    next."""
     lines = [f"{command} for {date}: done in {summary['seconds']:.0f} s, "
              f"peak memory {summary['peak_memory_gb']:.1f} GB"]  # fmt: skip
     lines += ["", "Rows"] + [f"  {name:20} {n:>12,}" for name, n in _rows(database).items()]
@@ -50,7 +52,10 @@ def summary_text(
         lines += [f"  {what:32} {n:>6,}" for what, n in summary["crops_set_aside"].items()]
     if command in ("daily", "experiment"):
         lines += ["", "Lift over whole_image on the held-out days, 95% interval"]
-        lines += [_lift(row) for row in database.read(_LIFT, date=date).to_pylist()]
+        cold = [COLD_START.control, COLD_START.treatment]
+        lines += [_lift(row) for row in database.read(_LIFT, date=date, cold=cold).to_pylist()]
+        said = (summary.get("verdict"), summary.get("cold_start"))
+        lines += ["", *(sentence for sentence in said if sentence)]
     lines += ["", f"Database  {database.engine.url.render_as_string()}"]
     if summary.get("coco"):
         lines += [f"COCO file {summary['coco']}"]
