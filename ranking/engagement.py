@@ -27,12 +27,6 @@ SCHEMA = 1  # to be raised when the numbers that this module makes change
 PRIOR_ACTIONS = 3.0
 LOGS = ("requests", "impressions", "engagements")
 
-
-def _sum(column: str) -> str:
-    """The sum of a real column, the same in whatever order PostgreSQL adds: as decimals."""
-    return f"CAST(SUM(CAST({column} AS NUMERIC)) AS DOUBLE PRECISION)"
-
-
 _DAY = f"""
 WITH acted AS (
     SELECT request_id, candidate_pin_id,
@@ -54,19 +48,16 @@ rates AS (
     FROM shown GROUP BY position, platform
 )
 SELECT s.query_pin_id, s.candidate_pin_id, COUNT(*) AS n_impressions,
-    {", ".join(f"SUM(s.{a}) AS n_{a}, {_sum(f'r.{a}_rate')} AS expected_{a}" for a in ACTIONS)}
+    {", ".join(f"SUM(s.{a}) AS n_{a}, SUM(r.{a}_rate) AS expected_{a}" for a in ACTIONS)}
 FROM shown s
 JOIN rates r ON r.position IS NOT DISTINCT FROM s.position
     AND r.platform IS NOT DISTINCT FROM s.platform
 GROUP BY s.query_pin_id, s.candidate_pin_id
 """
 
-_SUMS = {
-    "n_impressions": "SUM(n_impressions)",
-    **{f"n_{action}": f"SUM(n_{action})" for action in ("click", "save", "hide")},
-    **{f"expected_{action}": _sum(f"expected_{action}") for action in ("click", "save", "hide")},
-}
-_TOTALS = ", ".join(f"{total} AS {name}" for name, total in _SUMS.items())
+_TOTALS = ["n_impressions"] + [
+    f"{kind}_{action}" for action in ("click", "save", "hide") for kind in ("n", "expected")
+]
 _BEFORE = f"""
 WITH wanted AS (
     SELECT query_pin_id, candidate_pin_id FROM pin_pair_engagement WHERE date = :day
@@ -74,16 +65,16 @@ WITH wanted AS (
     SELECT query_pin_id, candidate_pin_id FROM candidates WHERE :all_candidates = 1
 ),
 pair AS (
-    SELECT query_pin_id, candidate_pin_id, {_TOTALS}
+    SELECT query_pin_id, candidate_pin_id, {", ".join(f"SUM({t}) AS {t}" for t in _TOTALS)}
     FROM pin_pair_engagement WHERE date < :day GROUP BY query_pin_id, candidate_pin_id
 ),
 candidate AS (
-    SELECT candidate_pin_id, {_TOTALS}
+    SELECT candidate_pin_id, {", ".join(f"SUM({t}) AS {t}" for t in _TOTALS)}
     FROM pair GROUP BY candidate_pin_id
 )
 SELECT w.query_pin_id, w.candidate_pin_id, p.created_at,
-    {", ".join(f"COALESCE(pair.{t}, 0) AS pair_{t}" for t in _SUMS)},
-    {", ".join(f"COALESCE(candidate.{t}, 0) AS candidate_{t}" for t in _SUMS)}
+    {", ".join(f"COALESCE(pair.{t}, 0) AS pair_{t}" for t in _TOTALS)},
+    {", ".join(f"COALESCE(candidate.{t}, 0) AS candidate_{t}" for t in _TOTALS)}
 FROM wanted w
 LEFT JOIN pair
     ON pair.query_pin_id = w.query_pin_id AND pair.candidate_pin_id = w.candidate_pin_id
