@@ -1,7 +1,7 @@
 """What a home holds after a daily job, to be compared with another."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ UNLIKE = {  # columns that no two runs share; tables with none of interest
     "manifest": {"finished_at"},
     "experiment_runs": {"made_at"},
 }
+SUMS = ("pin_pair_engagement", "engagement_features")  # a server adds up in another order
 UNLIKE_FILES = ("related_pins.db", "related_pins.lock", "logs/", "contents/")
 
 
@@ -26,15 +27,25 @@ class State:
     files: dict[str, str]
 
 
-def state(database: Database, home: Path) -> State:
-    """All tables and files of a home, without what no two runs share."""
+def state(database: Database, home: Path, rounded: Collection[str] = ()) -> State:
+    """All tables and files of a home, without what no two runs share.
+
+    rounded: tables whose reals are compared to nine digits.
+    """
     tables = {}
     for name, table in METADATA.tables.items():
         columns = [c for c in table.columns if c.name not in UNLIKE.get(name, ())]
         if columns:
             rows = database.read(sa.select(*columns)).to_pylist()
-            tables[name] = sorted((tuple(row.values()) for row in rows), key=repr)
+            read = (tuple(row.values()) for row in rows)
+            if name in rounded:
+                read = (tuple(_nine_digits(value) for value in row) for row in read)
+            tables[name] = sorted(read, key=repr)
     return State(tables, {name: sha256(home / name) for name in files(home)})
+
+
+def _nine_digits(value: object) -> object:
+    return float(f"{value:.9g}") if isinstance(value, float) else value
 
 
 def files(home: Path) -> list[str]:

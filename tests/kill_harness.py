@@ -34,7 +34,7 @@ import sqlalchemy as sa
 from backfill import MADE
 from experiments.world.sample import write_sample
 from features.pairs.store import STEP
-from tests.home_state import State, differences, state
+from tests.home_state import State, differences
 from tests.killed_job import BACKFILL_STEPS, END, STEPS, Place, Told, durations, run_job
 from tests.postgres import Server, new_server
 
@@ -123,9 +123,7 @@ def fill(
             break
         outcome.hit[step] += 1
     assert step == END
-    outcome.problems += [
-        (step, what) for what in differences(state(place.database, place.home), reference)
-    ]
+    outcome.problems += [(step, what) for what in differences(place.state, reference)]
 
 
 def schedule(deck: list[str], order: list[str], rng: np.random.Generator) -> Iterator[list[str]]:
@@ -147,7 +145,7 @@ def undisturbed(
     write_sample(folder / "sample", pins=100, requests=1_000, users=200, crops=150)
     place = place_of(folder, "reference", server, backfill)
     heard = run_job(place)
-    return state(place.database, place.home), durations(heard)
+    return place.state, durations(heard)
 
 
 def harness(

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from features.pairs.shards import PairWork
 from features.visuals.visuals import VisualExtractor
 from sql.database import Database, open_database
+from tests.home_state import SUMS, State, state
 from tests.postgres import Server
 
 DATE = "2026-11-15"
@@ -64,6 +65,12 @@ class Place:
     @property
     def database(self) -> Database:
         return open_database(self.url)
+
+    @property
+    def state(self) -> State:
+        """What is there. The days of a backfill are made on SQLite and taken over by the server."""
+        on_server = not self.database.is_sqlite
+        return state(self.database, self.home, SUMS if self.backfill and on_server else ())
 
     @property
     def steps(self) -> dict[str, str]:

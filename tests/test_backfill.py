@@ -28,13 +28,12 @@ from sql.runs import new_run_id
 from sql.status import PastDay, Status, status
 from sql.status_text import as_text
 from sql.tables import METADATA
-from tests.home_state import State, differences, state
+from tests.home_state import SUMS, State, differences, state
 from tests.quick_visuals import quick_extractor
 
 DAYS = [dt.date(2026, 11, 13), dt.date(2026, 11, 14), dt.date(2026, 11, 15)]
 SKIPPED = ("rows", "ranking")  # the sample is too small for these gates
 PAIRS = ("pair_features", "pair_interest")  # rounded differently where others are made with them
-SUMS = ("pin_pair_engagement", "engagement_features")  # added up in another order by a server
 FEW = ("whole_image", "targeted", "whole_image_aa")
 
 
