@@ -22,6 +22,16 @@ def double(piece: int) -> int:
     return 2 * piece
 
 
+def gpus_and_decoding(piece: int) -> tuple[list[str], bool]:
+    """The GPUs that Ray gave to this worker, and whether images are decoded by tasks elsewhere."""
+    import ray
+
+    from features.engine.ray_data import cpu_tasks
+
+    time.sleep(0.2)
+    return [str(gpu) for gpu in ray.get_gpu_ids()], cpu_tasks() is not None
+
+
 @dataclass(frozen=True)
 class Deadly:
     """Doubles numbers; kills its process at 5, as often as files are in the folder."""

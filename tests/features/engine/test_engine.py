@@ -22,7 +22,7 @@ from features.engine import named
 from features.engine.engine import Engine, Loop, WorkerLost
 from features.engine.named import named_engine
 from features.engine.processes import Processes
-from features.engine.ray_data import CpuTasks, RayData
+from features.engine.ray_data import STORE_BYTES, CpuTasks, RayData
 from features.pairs import store as pair_store
 from features.visuals import store as store_module
 from features.visuals.describing import Files, ShardMaker, describe_files
@@ -30,7 +30,7 @@ from features.visuals.store import VisualStore
 from sql.database import Database, open_database
 from sql.ingest import ingest
 from tests.conftest import ROOT
-from tests.features.engine.engine_work import Deadly, Describe, double
+from tests.features.engine.engine_work import Deadly, Describe, double, gpus_and_decoding
 from tests.home_state import State, differences, state
 from tests.quick_visuals import quick_extractor
 
@@ -121,6 +121,25 @@ def test_ray_gives_what_the_loop_gives(
     assert list(on_ray.run(double, [])) == []
     with pytest.raises(ValueError, match=r"^13 cannot be doubled\.$"):
         list(on_ray.run(double, [13]))
+
+
+def test_workers_share_the_gpus_that_ray_knows_of(photos: dict[str, Path], tmp_path: Path) -> None:
+    """Ray is told of two GPUs; torch finds none, and the layers run on the CPU."""
+    alone = described(photos, tmp_path / "a", Loop(), Describe(tmp_path / "calls a"))
+    ray.shutdown()
+    ray.init(address="local", num_cpus=2, num_gpus=2, include_dashboard=False,
+             log_to_driver=False, object_store_memory=STORE_BYTES)  # fmt: skip
+    try:
+        shared = list(RayData(4).run(gpus_and_decoding, range(8), gpu=True))
+        assert (
+            described(photos, tmp_path / "b", RayData(4), Describe(tmp_path / "b calls")) == alone
+        )
+        apart = list(RayData(None).run(gpus_and_decoding, range(2), gpu=False))
+    finally:
+        ray.shutdown()
+    assert {len(gpus) for gpus, _ in shared} == {1}
+    assert all(elsewhere for _, elsewhere in shared)
+    assert apart == [([], False)] * 2
 
 
 def test_a_piece_that_kills_its_worker_again_and_again_ends_the_run(tmp_path: Path) -> None:
