@@ -9,7 +9,7 @@ from features.detector.everyday import everyday_boxes
 from features.detector.training import Recipe, check_suffix, train
 
 PRODUCTS_PER_BOARD = 40
-TIMES = {"scenes": 0.125, "catalogue": 0.35, "everyday": 1.0}
+TIMES = {"scenes": 0.125, "catalogue": 0.35, "everyday": 2.0}
 
 
 def train_bundled(
