@@ -4,18 +4,20 @@ Heavy imports happen inside the commands, so that `related-pins --help` loads no
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from features.detector.evaluation import OnPhoto
+    from features.detector.detector import Detections, Detector
+    from features.detector.evaluation import Detect, OnPhoto
     from features.detector.matches import Matches
     from features.detector.products import Share
+    from features.images.images import Image
 
 app = typer.Typer(no_args_is_help=True, help="The detector: train, evaluate, choose thresholds.")
 
@@ -159,19 +161,29 @@ def evaluate_products(
     per_board: Annotated[int, typer.Option(min=1, help="Photos of each board at most.")] = 25,
     json_file: AsJson = None,
 ) -> None:
-    """Share of held-out product photos whose surest detection has the board's category.
+    """Share of held-out product photos whose dominant object, and whose surest detection, has the
+    board's category.
 
     Example: related-pins detector evaluate-products --source fashion --per-board 25
     """
     from features.detector.detector import load_detector
-    from features.detector.products import right_by_board, surest_categories
+    from features.detector.products import named_photos, right_by_board
 
-    detect = load_detector(detector, device).detect
+    keep = _keeping(load_detector(detector, device))
     with _photos_bar("products") as bar:
-        shares = right_by_board(surest_categories(detect, source, per_board, bar))
-    _print_shares("board", shares)
+        named = named_photos(keep, source, per_board, bar)
+    shares = {
+        "dominant": right_by_board((photo.board, photo.dominant) for photo in named),
+        "surest": right_by_board((photo.board, photo.surest) for photo in named),
+    }
+    for kind, by_board in shares.items():
+        _print_shares(f"board ({kind})", by_board)
     if json_file:
-        _write_json(json_file, {board: asdict(share) for board, share in shares.items()})
+        by_kind = {
+            kind: {board: asdict(share) for board, share in by_board.items()}
+            for kind, by_board in shares.items()
+        }
+        _write_json(json_file, by_kind)
     print("Next: related-pins detector dominance --source " + str(source))
 
 
@@ -229,14 +241,8 @@ def dominance(
     """
     from features.detector.detector import load_detector
     from features.detector.dominant import agreement
-    from features.visuals.visuals import VisualSettings, worth_keeping
 
-    model = load_detector(detector, device)
-
-    def keep(images: Any) -> Any:
-        least = model.settings.thresholds
-        return [worth_keeping(found, least, VisualSettings()) for found in model.detect(images)]
-
+    keep = _keeping(load_detector(detector, device))
     with _photos_bar("dominance") as bar:
         shares = agreement(keep, source, photos, bar)
     _print_shares("rule", shares)
@@ -252,6 +258,17 @@ def _trained(out: Path) -> None:
     print(f"Weights: {out} (version {detector.version}); recipe: {out.with_suffix('.json')}")
     print(f"Losses: {out.with_suffix('.png')}")
     print(f"Next: related-pins detector evaluate --boxes held_out.json --detector {out}")
+
+
+def _keeping(model: "Detector") -> "Detect":
+    """What the detector finds that is worth keeping."""
+    from features.visuals.visuals import VisualSettings, worth_keeping
+
+    def keep(images: Sequence["Image"]) -> list["Detections"]:
+        thresholds, settings = model.settings.thresholds, VisualSettings()
+        return [worth_keeping(found, thresholds, settings) for found in model.detect(images)]
+
+    return keep
 
 
 def _print_shares(kind: str, shares: Mapping[str, "Share"]) -> None:

@@ -1,13 +1,18 @@
-"""Product photos: whether the surest thing found in each is what its board says."""
+"""Product photos: whether the dominant or the surest thing found in each is what its board says."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from features.boxes import area
 from features.detector.catalogue import BOARDS, product_photos
+from features.detector.detector import Detections
 from features.detector.evaluation import Detect, OnPhoto
 from features.detector.matches import wilson
 from features.images.images import UnreadableImage, load_image
+from features.visuals.visuals import dominance
 
 
 @dataclass(frozen=True)
@@ -28,38 +33,59 @@ def share_of(answers: Iterable[bool]) -> Share:
     return Share(right, photos, right / photos if photos else float("nan"), *wilson(right, photos))
 
 
-def surest_categories(
-    detect: Detect, fashion: Path, per_board: int, on_photo: OnPhoto | None = None
-) -> list[tuple[str, str | None]]:
-    """(board, category of the surest detection or None) of up to `per_board` held-out product pins
-    per board (see features/detector/catalogue.py); unreadable photos are left out.
+@dataclass(frozen=True)
+class Named:
+    """A board's photo, and the categories of the surest detection and of the dominant object in it;
+    None where nothing was found."""
 
-    on_photo: called with (done, photos) before each. Raises ValueError where there is no such pin.
+    board: str
+    surest: str | None
+    dominant: str | None
+
+
+def named_photos(
+    keep: Detect, fashion: Path, per_board: int, on_photo: OnPhoto | None = None
+) -> list[Named]:
+    """What was found in up to `per_board` held-out product pins per board (see
+    features/detector/catalogue.py); unreadable photos are left out.
+
+    keep: detections that are worth keeping, by falling score. on_photo: called with (done, photos)
+    before each. Raises ValueError where there is no such pin.
     """
-    surest: list[tuple[str, str | None]] = []
+    named: list[Named] = []
     photos = product_photos(fashion, per_board, held_out=True)
     for done, (board, name) in enumerate(photos):
         if on_photo is not None:
             on_photo(done, len(photos))
         try:
-            labels = detect([load_image(fashion / name)])[0].labels
+            found = keep([load_image(fashion / name)])[0]
         except UnreadableImage:
             continue
-        surest.append((board, labels[0] if labels else None))
-    if not surest:
+        surest = found.labels[0] if found.labels else None
+        named.append(Named(board, surest, _dominant(found)))
+    if not named:
         raise ValueError(f"No pin of {fashion} is on one of the boards {', '.join(BOARDS)}.")
-    return surest
+    return named
 
 
-def right_by_board(surest: list[tuple[str, str | None]]) -> dict[str, Share]:
-    """Board -> share of its photos whose surest detection has the board's category; 'all' last.
+def _dominant(found: Detections) -> str | None:
+    if not found.labels:
+        return None
+    shares = np.asarray(area(found.boxes), dtype=np.float64) / (found.width * found.height)
+    return found.labels[int(dominance(found.scores, shares).argmax())]
+
+
+def right_by_board(named: Iterable[tuple[str, str | None]]) -> dict[str, Share]:
+    """Board -> share of its photos, given as (board, category), that have the board's category;
+    'all' last.
 
     >>> right_by_board([("caps", "hat"), ("caps", None), ("ties", "tie")])["all"].right
     2
     """
-    boards = dict.fromkeys(board for board, _ in surest)
+    named = list(named)
+    boards = dict.fromkeys(board for board, _ in named)
     shares = {
-        board: share_of(found == BOARDS[board] for where, found in surest if where == board)
+        board: share_of(found == BOARDS[board] for where, found in named if where == board)
         for board in boards
     }
-    return {**shares, "all": share_of(found == BOARDS[board] for board, found in surest)}
+    return {**shares, "all": share_of(found == BOARDS[board] for board, found in named)}

@@ -1,8 +1,15 @@
 import math
+from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image as pil
 
-from features.detector.products import right_by_board, share_of
+from features.detector.catalogue import product_photos
+from features.detector.detector import Detections
+from features.detector.products import Named, named_photos, right_by_board, share_of
 
 
 def test_shares_are_counted_by_board_and_together() -> None:
@@ -12,6 +19,23 @@ def test_shares_are_counted_by_board_and_together() -> None:
         "caps": (1, 2), "jeans": (1, 2), "all": (2, 4)
     }  # fmt: skip
     assert shares["all"].low < 0.5 < shares["all"].high
+
+
+def test_the_dominant_object_need_not_be_the_surest(tmp_path: Path) -> None:
+    """Shoes are surer than the jeans above them; a photo with nothing; one that is no image."""
+    pins = [{"pin_id": f"p{n}", "image": f"{n}.png", "board": "jeans", "title": "", "link": ""}
+            for n in range(6)]  # fmt: skip
+    pq.write_table(pa.Table.from_pylist(pins), tmp_path / "pins.parquet")
+    for pin in pins:
+        pil.new("RGB", (40, 100)).save(tmp_path / pin["image"])
+    held_out = [name for _, name in product_photos(tmp_path, 9, held_out=True)]
+    (tmp_path / held_out[-1]).write_bytes(b"no image")
+    boxes = np.array([[10, 90, 30, 100], [5, 20, 35, 90]], dtype=np.float32)
+    worn = Detections(boxes, np.array([0.9, 0.8], np.float32), ("shoes", "pants"), 40, 100)
+    empty = Detections(boxes[:0], np.zeros(0, np.float32), (), 40, 100)
+    answers = iter([worn, empty])
+    named = named_photos(lambda images: [next(answers)], tmp_path, 9)
+    assert named == [Named("jeans", "shoes", "pants"), Named("jeans", None, None)]
 
 
 def test_the_interval_is_wilsons() -> None:
