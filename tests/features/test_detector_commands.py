@@ -124,9 +124,11 @@ def test_each_rule_for_the_dominant_object_has_its_share(source: Path, tmp_path:
 def test_product_photos_by_board(shared_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "boards.json"
     run("evaluate-products", "--source", shared_data / "fashion", "--per-board", 1, "--json", out)
-    shares = json.loads(out.read_text())
-    assert shares["all"]["photos"] == len(shares) - 1
-    assert shares["all"]["share"] > 0.3
+    by_kind = json.loads(out.read_text())
+    assert list(by_kind) == ["dominant", "surest"]
+    for shares in by_kind.values():
+        assert shares["all"]["photos"] == len(shares) - 1
+        assert shares["all"]["share"] > 0.3
 
 
 def test_products_need_a_board(source: Path) -> None:
