@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from features.boxes import iou
 from features.detector.detector import Detections
 from features.images.images import Image, load_image
 
@@ -27,7 +28,7 @@ WORN: Mapping[str, str] = {
 }  # fmt: skip
 BOARDS: Mapping[str, str] = {**LYING, **WORN}
 ALIKE = ({"top", "outerwear", "dress"}, {"pants", "shorts", "skirt"}, {"scarf"})
-LEAST, SURE = 0.15, 0.5
+LEAST, SURE, SAME_THING = 0.15, 0.5, 0.4
 
 Detect = Callable[[Sequence[Image]], Sequence[Detections]]
 Box = tuple[float, float, float, float]
@@ -74,7 +75,8 @@ def worn_boxes(image: Image, category: str, found: Detections) -> list[tuple[str
     """(category, xyxy box) of a garment of known category, and of others around it.
 
     The garment's box is the surest of the detections on its part of the body, or what is not white
-    where there is none; detections on other parts are kept where they are sure.
+    where there is none; detections on other parts are kept where they are sure and are not the
+    garment under another name.
     """
     alike = next(names for names in ALIKE if category in names)
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in found.boxes.tolist()]
@@ -84,7 +86,9 @@ def worn_boxes(image: Image, category: str, found: Detections) -> list[tuple[str
     others = [
         (label, box)
         for label, box, score in zip(found.labels, boxes, found.scores, strict=True)
-        if score >= SURE and label not in alike
+        if score >= SURE
+        and label not in alike
+        and not (garment and iou(np.array(box), np.array(garment[0])) >= SAME_THING)
     ]
     return [*((category, box) for box in garment), *others]
 

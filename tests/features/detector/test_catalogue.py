@@ -78,3 +78,15 @@ def test_a_worn_garment_takes_the_box_of_its_part_of_the_body() -> None:
     assert worn_boxes(image, "scarf", found)[0] == ("scarf", (20, 5, 60, 55))
     nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), (), 80, 60)
     assert worn_boxes(Image("", "", 80, 60, white()), "top", nothing) == []
+
+
+def test_a_garment_is_not_boxed_again_under_another_name() -> None:
+    photo = white()
+    photo[20:50, 20:60] = 90
+    boxes = np.array([[19, 19, 61, 51], [20, 20, 60, 50], [55, 20, 70, 40]], np.float32)
+    scores = np.array([0.9, 0.6, 0.8], np.float32)
+    found = Detections(boxes, scores, ("bag", "pants", "bag"), 80, 60)
+    assert worn_boxes(Image("", "", 80, 60, photo), "shorts", found) == [
+        ("shorts", (20, 20, 60, 50)),
+        ("bag", (55, 20, 70, 40)),
+    ]
