@@ -6,10 +6,11 @@ from pathlib import Path
 from features.detector.catalogue import catalogue_boxes
 from features.detector.detector import BUNDLED, load_detector
 from features.detector.everyday import everyday_boxes
+from features.detector.outfits import outfit_boxes
 from features.detector.training import Recipe, check_suffix, train
 
-PRODUCTS_PER_BOARD = 40
-TIMES = {"scenes": 0.125, "catalogue": 0.35, "everyday": 2.0}
+PRODUCTS_PER_BOARD = 60
+TIMES = {"scenes": 0.125, "catalogue": 0.3, "outfits": 0.4, "everyday": 2.0}
 
 
 def train_bundled(
@@ -18,9 +19,9 @@ def train_bundled(
     """Trains the bundled detector as docs/model-card.md describes it; returns `out`.
 
     It goes on from the bundled weights, which are also the teacher that boxes worn garments in
-    product photos and garments in everyday photos. fashion: a folder in the input contract with
-    boxes_train.json. scenes: drawn scenes' boxes.json and photos, as `related-pins sample` writes.
-    everyday: a COCO file boxes_train.json and its photos.
+    product photos, street outfits that nobody boxed and garments in everyday photos. fashion: a
+    folder in the input contract with boxes_train.json. scenes: drawn scenes' boxes.json and photos,
+    as `related-pins sample` writes. everyday: a COCO file boxes_train.json and its photos.
     """
     check_suffix(out)
     teacher, out = load_detector(), Path(out)
@@ -28,6 +29,7 @@ def train_bundled(
     made = {
         "scenes": (json.loads((scenes / "boxes.json").read_text()), scenes),
         "catalogue": (catalogue_boxes(fashion, teacher.detect, PRODUCTS_PER_BOARD), fashion),
+        "outfits": (outfit_boxes(fashion, teacher.detect), fashion),
         "everyday": (everyday_boxes(everyday, "boxes_train.json", teacher.detect), everyday),
     }
     coco_files = [(fashion / "boxes_train.json", fashion)]

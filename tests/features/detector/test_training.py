@@ -12,6 +12,8 @@ import torch
 from PIL import Image as pil
 from safetensors.torch import load_file
 
+from experiments.world.appearance import random_looks
+from experiments.world.scenes import draw_outfit
 from features.detector import training
 from features.detector.bundled import train_bundled
 from features.detector.detector import load_detector, save_detector
@@ -139,7 +141,7 @@ def test_first_layers_stay_and_others_move(architecture: str, tmp_path: Path) ->
     assert len(detector.detect([load_image(tmp_path / "1.png")])) == 1
 
 
-def test_the_bundled_detector_is_trained_on_four_sources(tmp_path: Path) -> None:
+def test_the_bundled_detector_is_trained_on_five_sources(tmp_path: Path) -> None:
     folders = [tmp_path / name for name in ("fashion", "scenes", "everyday")]
     pairs = [("bag", "hat"), ("lamp", "rug"), ("chair", "vase")]
     for folder, names in zip(folders, pairs, strict=True):
@@ -147,14 +149,18 @@ def test_the_bundled_detector_is_trained_on_four_sources(tmp_path: Path) -> None
         squares(folder, 2, names).rename(folder / "boxes_train.json")
     fashion, scenes, everyday = folders
     (scenes / "boxes_train.json").rename(scenes / "boxes.json")
-    pins = [{"pin_id": f"p{n}", "image": "1.png", "board": board}
-            for n, board in enumerate(["caps", "shirts", "outfits"])]  # fmt: skip
+    rng = np.random.default_rng(5)
+    draw_outfit(random_looks("outfit", rng), rng).image.save(fashion / "unboxed.png")
+    pairs = [("caps", "1.png"), ("shirts", "1.png"), ("outfits", "1.png"),
+             ("outfits", "unboxed.png")]  # fmt: skip
+    pins = [{"pin_id": f"p{n}", "image": image, "board": board}
+            for n, (board, image) in enumerate(pairs)]  # fmt: skip
     pq.write_table(pa.Table.from_pylist(pins), fashion / "pins.parquet")
     recipe = scaled(Recipe(epochs=1, batch_size=4, warm_up_steps=1), 64)
     out = train_bundled(fashion, scenes, everyday, tmp_path / "out" / "again.safetensors", recipe)
     described = json.loads(out.with_suffix(".json").read_text())
-    # Of the pins those on a board of products.
-    assert described["recipe"]["photos"] == 2 + 2 + 2 + 2
+    # Of the pins those on a board of products, and the outfit that nobody boxed.
+    assert described["recipe"]["photos"] == 2 + 2 + 2 + 2 + 1
     assert described["recipe"]["start"] == "detector.safetensors"
     assert tuple(described["settings"]["categories"]) == load_detector().categories
     assert len(list(out.parent.iterdir())) == 3
