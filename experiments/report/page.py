@@ -42,6 +42,10 @@ ARM_MEANINGS = {
     "with_interest": "the control, and what people's crops say of the query pin's objects",
     COLD[0]: "cosine of whole images, and no engagement: as for pins that nobody has met yet",
     COLD[1]: "targeted, and no engagement",
+    "paper_control": "a linear ranker in place of trees: the control's columns",
+    "paper_a": "the same with the dominant objects' tight crops in place of whole images",
+    "paper_b": "paper_a, the cosine counting five times where both pins' categories are one",
+    "paper_c": "paper_control, the cosine counting five times where both pins' categories are one",
 }  # fmt: skip
 
 _CHECKS = """

@@ -10,11 +10,11 @@ import pytest
 import sqlalchemy as sa
 from PIL import Image
 
-from experiments.arms import COLD, CONTROL, PRIMARY
+from experiments.arms import ARMS, COLD, CONTROL, PRIMARY
 from experiments.history import Run, record
 from experiments.plan import COLD_START
 from experiments.report.gallery import Change, asked_pins, changed_queries, cropped_pins
-from experiments.report.page import is_simulated, write_report
+from experiments.report.page import ARM_MEANINGS, is_simulated, write_report
 from experiments.verdict import ESTIMATOR, verdict
 from features.images.pin_images import PinImages
 from sql import tables
@@ -59,6 +59,10 @@ def changed(filled: Database) -> Iterator[Database]:
 
 def report_of(home: Path) -> Path:
     return home / "reports" / str(DATE) / "report.html"
+
+
+def test_the_report_says_of_every_arm_what_it_is() -> None:
+    assert set(ARM_MEANINGS) == set(ARMS)
 
 
 def test_the_page_is_one_file_that_asks_for_nothing(page: Page, home: Path) -> None:
