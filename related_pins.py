@@ -53,13 +53,14 @@ from features.pin_commands import crops_app, detect, features_app, forget
 from features.search.commands import search
 from features.search.index_commands import index_app
 from features.serve.commands import serve
+from ranking import wait_briefly
 from sql.commands import app as sql_app
 from sql.commands import status
 from sql.errors import in_one_line, sentence
 from sql.home import HOME, Db, Home, clear_leftovers
 from sql.logs import logged, masked
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # see ranking/__init__.py
+wait_briefly()
 
 if TYPE_CHECKING:
     from features.visuals.visuals import VisualExtractor
