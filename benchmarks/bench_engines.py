@@ -1,12 +1,12 @@
 """Images per second of the engines: this process alone, two processes, Ray; the same photos.
 
-    OMP_WAIT_POLICY=passive python benchmarks/bench_engines.py [FOLDER OF IMAGES] [--images 96]
+    OMP_WAIT_POLICY=passive GOMP_SPINCOUNT=10000 python benchmarks/bench_engines.py [FOLDER]
 
 Every engine describes all photos into a fresh folder, in shards of 16, interleaved; images/s are of
 all of it. 'start' is what two shards of one photo take, in which workers load torch; Ray itself has
 been started before. The shards of all engines are compared byte by byte. One process uses all cores
 by its threads. On a machine that is busy with other work only the seconds of CPU can be compared.
-OMP_WAIT_POLICY is what the commands set.
+The two variables are what the commands set.
 """
 
 import argparse
