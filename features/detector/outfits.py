@@ -63,7 +63,7 @@ def agreed(image: Image, detect: Detect) -> list[tuple[str, Box, float]]:
     same category, in its mirror image: means of both, by falling score."""
     mirrored = replace(image, pixels=np.ascontiguousarray(image.pixels[:, ::-1]))
     straight, mirror = detect([image, mirrored])
-    boxes = back(mirror)
+    boxes = unmirrored(mirror)
     overlap = iou(straight.boxes[:, None], boxes[None])
     overlap[np.array(straight.labels)[:, None] != np.array(mirror.labels)[None]] = 0
     pairs = zip(*linear_sum_assignment(overlap, maximize=True), strict=True)
@@ -77,7 +77,7 @@ def agreed(image: Image, detect: Detect) -> list[tuple[str, Box, float]]:
     return [(label, tuple(box.tolist()), score) for label, box, score in found]
 
 
-def back(mirror: Detections) -> np.ndarray[Any, np.dtype[np.float32]]:
+def unmirrored(mirror: Detections) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Boxes `(N, 4)` found in a mirror image, where they lie in the photo."""
     x1, y1, x2, y2 = mirror.boxes.T
     return np.stack([mirror.width - x2, y1, mirror.width - x1, y2], axis=1)
