@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 from torchvision.models import detection as hub
 from torchvision.models.detection import FasterRCNN
@@ -115,13 +116,26 @@ def faster_rcnn(settings: Settings, *, pretrained: bool = True) -> FasterRCNN:
 
 
 def adapted(model: FasterRCNN) -> FasterRCNN:
-    """The model without its own rescaling of images, and with box arithmetic in float32 whatever
-    autocast does to the layers: bfloat16 would round coordinates of 500 pixels to 4."""
+    """The model without its own rescaling of images, with box arithmetic in float32 whatever
+    autocast does to the layers: bfloat16 would round coordinates of 500 pixels to 4; and with the
+    strides of its maps known."""
     old = model.transform
     model.transform = AsGiven(800, 1333, old.image_mean, old.image_std)
     for layer in (model.backbone.fpn, model.rpn.head, model.roi_heads.box_predictor):
         layer.register_forward_hook(_to_float32)
+    _learn_strides(model)
     return model
+
+
+@torch.no_grad()
+def _learn_strides(model: FasterRCNN) -> None:
+    """Shows the pooling of regions an image without padding. It takes the strides of the maps from
+    the first image that it sees, and keeps them: padding as wide as a tiny image would double
+    them, and every later image would be read in the wrong places."""
+    side, training = 256, model.training
+    maps = model.eval().backbone(torch.zeros(1, 3, side, side))
+    model.roi_heads.box_roi_pool(maps, [torch.zeros(0, 4)], [(side, side)])
+    model.train(training)
 
 
 def _to_float32(layer: nn.Module, inputs: object, output: object) -> object:

@@ -248,6 +248,18 @@ def test_no_images_and_odd_images(detector: Detector) -> None:
         assert one.pooled.shape == (len(one.boxes), 728)
 
 
+@pytest.mark.parametrize("size", [(1, 1), (33, 33), (400, 1)])
+def test_what_is_seen_first_changes_nothing_later(
+    size: tuple[int, int], images: list[Image], found: list[Detections]
+) -> None:
+    """torchvision's pooling takes the strides of the maps from the first image, padded as it is."""
+    fresh = load_detector("bundled", "cpu")
+    fresh.detect([blank(*size)])
+    for first, later in zip(found, fresh.detect(images), strict=True):
+        np.testing.assert_array_equal(first.boxes, later.boxes)
+        assert first.labels == later.labels
+
+
 def test_saved_weights_find_the_same_and_versions_tell_them_apart(tmp_path: Path) -> None:
     torch.manual_seed(3)
     settings = Settings(("bag", "hat"), min_score=0.0, thresholds={"hat": 0.3})
