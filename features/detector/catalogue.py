@@ -28,6 +28,12 @@ WORN: Mapping[str, str] = {
 }  # fmt: skip
 BOARDS: Mapping[str, str] = {**LYING, **WORN}
 ALIKE = ({"top", "outerwear", "dress"}, {"pants", "shorts", "skirt"}, {"scarf"})
+UPPER: Mapping[str, str] = {"pants": "pants", "shorts": "pants", "skirt": "skirt"}
+LOWER: Mapping[str, str] = {"top": "top", "outerwear": "outerwear", "shoes": "shoes"}
+BESIDE: Mapping[str, Mapping[str, str]] = {
+    "top": UPPER, "outerwear": UPPER, "dress": {"shoes": "shoes"},
+    "pants": LOWER, "shorts": LOWER, "skirt": LOWER, "scarf": {},
+}  # fmt: skip
 LEAST, SURE, SAME_THING = 0.15, 0.5, 0.4
 
 Detect = Callable[[Sequence[Image]], Sequence[Detections]]
@@ -42,7 +48,7 @@ def catalogue_boxes(
 
     The category is the board's. Things photographed by themselves (LYING) are boxed by what is not
     white; a garment that may be worn by a model (WORN) by what `detect` finds of its part of the
-    body, and what else it is sure of is boxed too.
+    body, and what else it is sure of and can be there is boxed too.
     """
     photos = []
     for board, name in product_photos(fashion, per_board, held_out=held_out):
@@ -75,22 +81,33 @@ def worn_boxes(image: Image, category: str, found: Detections) -> list[tuple[str
     """(category, xyxy box) of a garment of known category, and of others around it.
 
     The garment's box is the surest of the detections on its part of the body, or what is not white
-    where there is none; detections on other parts are kept where they are sure and are not the
-    garment under another name.
+    where there is none. Others are kept where they are sure, are not the garment under another
+    name, and can be there (BESIDE: what is found beside which garment, and what it is): models are
+    shown from head to thigh, or from waist to shoes, so hands and hair beside a top are no shoes
+    and no hat, and what looks like shorts is trousers that the edge cuts off.
     """
     alike = next(names for names in ALIKE if category in names)
     boxes = [(x1, y1, x2, y2) for x1, y1, x2, y2 in found.boxes.tolist()]
     here = [row for row, label in enumerate(found.labels) if label in alike]
     here = [row for row in here if found.scores[row] >= LEAST]
-    garment = [boxes[here[0]]] if here else foreground_boxes(image.pixels)[:1]
+    garment = boxes[here[0]] if here else next(iter(foreground_boxes(image.pixels)), None)
+    if garment is None:
+        return []
+    beside = BESIDE[category]
     others = [
-        (label, box)
+        (beside[label], box)
         for label, box, score in zip(found.labels, boxes, found.scores, strict=True)
         if score >= SURE
-        and label not in alike
-        and not (garment and iou(np.array(box), np.array(garment[0])) >= SAME_THING)
+        and label in beside
+        and iou(np.array(box), np.array(garment)) < SAME_THING
+        and (label != "shoes" or _at_the_foot(box, garment))
     ]
-    return [*((category, box) for box in garment), *others]
+    return [(category, garment), *others]
+
+
+def _at_the_foot(box: Box, garment: Box) -> bool:
+    """Whether the middle of the box is lower than nine tenths of the garment."""
+    return (box[1] + box[3]) / 2 > 0.1 * garment[1] + 0.9 * garment[3]
 
 
 def coco_file(

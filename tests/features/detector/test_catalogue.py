@@ -83,10 +83,35 @@ def test_a_worn_garment_takes_the_box_of_its_part_of_the_body() -> None:
 def test_a_garment_is_not_boxed_again_under_another_name() -> None:
     photo = white()
     photo[20:50, 20:60] = 90
-    boxes = np.array([[19, 19, 61, 51], [20, 20, 60, 50], [55, 20, 70, 40]], np.float32)
+    boxes = np.array([[19, 19, 61, 51], [20, 20, 60, 50], [22, 5, 58, 25]], np.float32)
     scores = np.array([0.9, 0.6, 0.8], np.float32)
-    found = Detections(boxes, scores, ("bag", "pants", "bag"), 80, 60)
+    found = Detections(boxes, scores, ("top", "pants", "top"), 80, 60)
     assert worn_boxes(Image("", "", 80, 60, photo), "shorts", found) == [
         ("shorts", (20, 20, 60, 50)),
-        ("bag", (55, 20, 70, 40)),
+        ("top", (22, 5, 58, 25)),
+    ]
+
+
+def test_only_what_can_be_there_is_boxed_beside_a_garment() -> None:
+    """Hair over a top, a hand beside its hem, what the edge leaves of the trousers."""
+    image = Image("", "", 80, 100, white(100, 80))
+    boxes = [[20, 20, 60, 80], [30, 5, 50, 18], [12, 75, 20, 85], [22, 80, 58, 100]]
+    scores = np.array([0.9, 0.99, 0.99, 0.8], np.float32)
+    labels = ("top", "hat", "shoes", "shorts")
+    found = Detections(np.array(boxes, np.float32), scores, labels, 80, 100)
+    assert worn_boxes(image, "outerwear", found) == [
+        ("outerwear", (20, 20, 60, 80)),
+        ("pants", (22, 80, 58, 100)),
+    ]
+
+
+def test_shoes_are_at_the_foot_of_what_is_worn_with_them() -> None:
+    image = Image("", "", 80, 100, white(100, 80))
+    boxes = [[20, 10, 60, 85], [12, 15, 20, 25], [25, 80, 40, 98], [20, 2, 60, 12]]
+    scores = np.array([0.9, 0.99, 0.98, 0.8], np.float32)
+    labels = ("pants", "shoes", "shoes", "belt")
+    found = Detections(np.array(boxes, np.float32), scores, labels, 80, 100)
+    assert worn_boxes(image, "pants", found) == [
+        ("pants", (20, 10, 60, 85)),
+        ("shoes", (25, 80, 40, 98)),
     ]
