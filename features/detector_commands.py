@@ -162,12 +162,13 @@ def evaluate_products(
     json_file: AsJson = None,
 ) -> None:
     """Share of held-out product photos whose dominant object, and whose surest detection, has the
-    board's category.
+    board's category; and of those that show people down to their hips, in which shoes, a hat or
+    shorts are found all the same.
 
     Example: related-pins detector evaluate-products --source fashion --per-board 25
     """
     from features.detector.detector import load_detector
-    from features.detector.products import named_photos, right_by_board
+    from features.detector.products import named_photos, right_by_board, strays
 
     keep = _keeping(load_detector(detector, device))
     with _photos_bar("products") as bar:
@@ -178,6 +179,8 @@ def evaluate_products(
     }
     for kind, by_board in shares.items():
         _print_shares(f"board ({kind})", by_board)
+    shares["stray"] = strays(named)
+    _print_shares("found, though not in view", shares["stray"])
     if json_file:
         by_kind = {
             kind: {board: asdict(share) for board, share in by_board.items()}

@@ -1,4 +1,5 @@
-"""Product photos: whether the dominant or the surest thing found in each is what its board says."""
+"""Product photos: whether the dominant or the surest thing found in each is what its board says,
+and whether things are found that are not in view."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from features.detector.evaluation import Detect, OnPhoto
 from features.detector.matches import wilson
 from features.images.images import UnreadableImage, load_image
 from features.visuals.visuals import dominance
+
+HEAD_TO_THIGH = ("tshirts", "shirts", "tops", "sweaters", "sweatshirts", "jackets")
+OUT_OF_VIEW = ("shoes", "hat", "shorts")
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,13 @@ def share_of(answers: Iterable[bool]) -> Share:
 
 @dataclass(frozen=True)
 class Named:
-    """A board's photo, and the categories of the surest detection and of the dominant object in it;
-    None where nothing was found."""
+    """A board's photo, the categories of the surest detection and of the dominant object in it
+    (None where nothing was found), and those of all that was found."""
 
     board: str
     surest: str | None
     dominant: str | None
+    found: frozenset[str] = frozenset()
 
 
 def named_photos(
@@ -62,7 +67,7 @@ def named_photos(
         except UnreadableImage:
             continue
         surest = found.labels[0] if found.labels else None
-        named.append(Named(board, surest, _dominant(found)))
+        named.append(Named(board, surest, _dominant(found), frozenset(found.labels)))
     if not named:
         raise ValueError(f"No pin of {fashion} is on one of the boards {', '.join(BOARDS)}.")
     return named
@@ -89,3 +94,16 @@ def right_by_board(named: Iterable[tuple[str, str | None]]) -> dict[str, Share]:
         for board in boards
     }
     return {**shares, "all": share_of(found == BOARDS[board] for board, found in named)}
+
+
+def strays(named: Iterable[Named]) -> dict[str, Share]:
+    """Category of OUT_OF_VIEW -> share of the photos of HEAD_TO_THIGH in which it is found; 'any'
+    last. These photos show a garment alone, or bareheaded people down to their hips, their arms
+    hanging: there is no shoe, hat or pair of shorts to find, but hands, hair and cut-off trousers.
+
+    >>> strays([Named("shirts", "top", "top", frozenset({"top", "hat"}))])["any"].right
+    1
+    """
+    photos = [photo.found for photo in named if photo.board in HEAD_TO_THIGH]
+    shares = {name: share_of(name in found for found in photos) for name in OUT_OF_VIEW}
+    return {**shares, "any": share_of(not found.isdisjoint(OUT_OF_VIEW) for found in photos)}

@@ -9,7 +9,7 @@ from PIL import Image as pil
 
 from features.detector.catalogue import product_photos
 from features.detector.detector import Detections
-from features.detector.products import Named, named_photos, right_by_board, share_of
+from features.detector.products import Named, named_photos, right_by_board, share_of, strays
 
 
 def test_shares_are_counted_by_board_and_together() -> None:
@@ -35,7 +35,21 @@ def test_the_dominant_object_need_not_be_the_surest(tmp_path: Path) -> None:
     empty = Detections(boxes[:0], np.zeros(0, np.float32), (), 40, 100)
     answers = iter([worn, empty])
     named = named_photos(lambda images: [next(answers)], tmp_path, 9)
-    assert named == [Named("jeans", "shoes", "pants"), Named("jeans", None, None)]
+    both = frozenset({"shoes", "pants"})
+    assert named == [Named("jeans", "shoes", "pants", both), Named("jeans", None, None)]
+
+
+def test_strays_are_counted_where_people_are_shown_to_their_hips() -> None:
+    """Two of three shirts have something that is not in view; the shoes under jeans are."""
+    named = [
+        Named("shirts", "hat", "top", frozenset({"top", "hat", "shoes"})),
+        Named("tops", "top", "top", frozenset({"top", "shoes"})),
+        Named("jackets", "top", "top", frozenset({"top", "pants"})),
+        Named("jeans", "shoes", "pants", frozenset({"shoes", "pants"})),
+    ]
+    found = {name: (share.right, share.photos) for name, share in strays(named).items()}
+    assert found == {"shoes": (2, 3), "hat": (1, 3), "shorts": (0, 3), "any": (2, 3)}
+    assert strays([])["any"].photos == 0
 
 
 def test_the_interval_is_wilsons() -> None:
