@@ -15,6 +15,12 @@ def best_device(name: str | None = None) -> torch.device:
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def layout(device: torch.device) -> torch.memory_format:
+    """How layers that only look at images keep their maps: channels last on the CPU, twice as
+    fast there; contiguous on CUDA, where cuDNN plans anew for every size of image."""
+    return torch.channels_last if device.type == "cpu" else torch.contiguous_format
+
+
 def images_at_once(free_bytes: int) -> int:
     """Images that a GPU with so much free memory describes in one batch: half of it at 512 MiB an
     image (an assumption, generous for the bundled detector), in steps of 16, from 16 to 128.
@@ -56,5 +62,6 @@ def _moved(value: object, place: torch.device) -> object:
     if isinstance(value, Tensor):
         return value.to(place)
     if isinstance(value, nn.Module) and next(value.parameters()).device != place:
-        return copy.deepcopy(value).to(place)
+        moved = copy.deepcopy(value).to(place)
+        return moved.to(memory_format=layout(place))  # type: ignore[call-overload]
     return value

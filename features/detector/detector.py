@@ -20,7 +20,7 @@ from torchvision.ops import roi_align
 from torchvision.transforms.v2 import functional as pixels_to
 
 from features.detector.faster_rcnn import HUB, Settings, faster_rcnn, hub_faster_rcnn
-from features.devices import Placed, best_device
+from features.devices import Placed, best_device, layout
 from features.fused import fuse_norms, fuse_relu6
 from features.images.images import Image
 from features.precision import autocast
@@ -91,7 +91,7 @@ class Detector(Placed):
         self.pooling_version = _version(model, replace(settings, thresholds={}))
         model = model.eval().to(self.device)
         fuse_relu6(fuse_norms(model.backbone))
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=layout(self.device))
 
     def detect(
         self, images: Sequence[Image], *, regions: Regions | None = None
@@ -136,7 +136,7 @@ class Detector(Placed):
     def _maps(self, images: list[Image]) -> "_Maps":
         inputs = [to_input(i.pixels, self._input_size(i)).to(self.device) for i in images]
         batch, _ = self.model.transform(inputs)
-        pixels = batch.tensors.contiguous(memory_format=torch.channels_last)
+        pixels = batch.tensors.contiguous(memory_format=layout(self.device))
         with autocast(self.device):
             body = self.model.backbone.body(pixels)
             return _Maps(batch, body, self.model.backbone.fpn(body))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as pil
 from torch import nn
 
-from features.devices import Placed, best_device
+from features.devices import Placed, best_device, layout
 from features.embedding.backbone import MEAN, STD, lite0, timm_backbone
 from features.precision import autocast
 
@@ -60,13 +60,13 @@ class Embedder(Placed):
         self.version = _version(model, self.side)
         self._mean = torch.tensor(mean, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(std, device=self.device).view(1, 3, 1, 1) * 255
-        self._model = model.eval().to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model = model.eval().to(self.device).to(memory_format=layout(self.device))  # type: ignore[call-overload]
 
     @torch.inference_mode()
     def embed(self, crops: Sequence[NDArray[np.uint8]], batch: int = 32) -> NDArray[np.float32]:
         """Unit vectors `(N, D)` float32 of N crops `(side, side, 3)` uint8; `(0, D)` for none.
 
-        On CPU and CUDA alike: channels_last, `features.precision`, `batch` crops at a time.
+        `batch` crops at a time, in the numbers that `features.precision` says.
         """
         parts = [self._embed(crops[start : start + batch]) for start in range(0, len(crops), batch)]
         return np.concatenate(parts) if parts else np.zeros((0, self.dimension), dtype=np.float32)
@@ -74,7 +74,7 @@ class Embedder(Placed):
     def _embed(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         pixels = torch.from_numpy(np.stack(crops)).to(self.device).permute(0, 3, 1, 2)
         inputs = (pixels.float() - self._mean) / self._std
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
+        inputs = inputs.contiguous(memory_format=layout(self.device))
         with autocast(self.device):
             vectors = self._model(inputs)
         return unit(vectors.float().cpu().numpy())
