@@ -106,10 +106,19 @@ def repeated(examples: Sequence[Example], threshold: float) -> list[Example]:
 
 
 def batches(
-    examples: list[Example], size: int, variety: Variety, seed: int, epoch: int
+    examples: list[Example],
+    size: int,
+    variety: Variety,
+    seed: int,
+    epoch: int,
+    *,
+    workers: int = 1,
+    drop_last: bool = False,
 ) -> Iterator[Batch]:
     """Every example as often as its `times` (the part of a time by chance), in shuffled batches of
-    photos alike in size, decoded a batch ahead."""
+    photos alike in size. As many threads as `workers` each decode a batch ahead; the batches are
+    the same whatever their number. drop_last: a last batch that is not full is left out, unless it
+    is the only one."""
     dice = random.Random(f"{seed} {epoch}")
     order = [
         row
@@ -127,6 +136,8 @@ def batches(
         )
     ]
     groups = [rows[start : start + size] for start in range(0, len(rows), size)]
+    if drop_last and len(groups) > 1 and len(groups[-1]) < size:
+        groups.pop()
     dice.shuffle(groups)
     seeds = [dice.getrandbits(64) for _ in groups]
 
@@ -136,11 +147,11 @@ def batches(
         pairs = [augmented(examples[row], short_side, variety, chance) for row in group]
         return [image for image, _ in pairs], [target for _, target in pairs]
 
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         ahead: deque[Future[Batch]] = deque()
         for group, seed in zip(groups, seeds, strict=True):
             ahead.append(pool.submit(load, group, seed))
-            if len(ahead) > 1:
+            if len(ahead) > workers:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
@@ -154,7 +165,7 @@ def augmented(
     photo, boxes, labels = load_image(example.path).pixels, example.boxes, example.labels
     enlarge = variety.enlarge
     if dice.random() < variety.crop_share:
-        enlarge = math.inf
+        enlarge *= 2
         photo, boxes, labels = cropped(photo, boxes, labels, dice)
     height, width = photo.shape[:2]
     size = scaled_size(height, width, short_side, variety.long_side, enlarge)

@@ -271,6 +271,24 @@ def test_an_epoch_shows_every_example_once(tmp_path: Path) -> None:
     assert first.shape != later.shape or not torch.equal(first, later)
 
 
+def test_batches_do_not_depend_on_who_decodes_them(tmp_path: Path) -> None:
+    examples = read_coco(squares(tmp_path, 7), tmp_path, ("red", "blue"))
+    one, many = (
+        [images for images, _ in batches(examples, 2, Variety(), 1, 0, workers=workers)]
+        for workers in (1, 5)
+    )
+    assert len(one) == len(many) == 4
+    for first, second in zip(one, many, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_a_last_batch_may_be_left_out_unless_it_is_the_only_one(tmp_path: Path) -> None:
+    examples = read_coco(squares(tmp_path, 7), tmp_path, ("red", "blue"))
+    full = [len(images) for images, _ in batches(examples, 3, Variety(), 1, 0, drop_last=True)]
+    only = [len(images) for images, _ in batches(examples, 9, Variety(), 1, 0, drop_last=True)]
+    assert (full, only) == ([3, 3], [7])
+
+
 def test_an_example_is_shown_as_often_as_it_says(tmp_path: Path) -> None:
     path = squares(tmp_path, 2)
     seldom, often = read_coco(path, tmp_path, ("red", "blue"))
