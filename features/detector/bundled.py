@@ -11,10 +11,17 @@ from features.detector.training import Recipe, check_suffix, train
 
 PRODUCTS_PER_BOARD = 60
 TIMES = {"scenes": 0.125, "catalogue": 0.3, "outfits": 0.4, "everyday": 2.0}
+RECIPE = Recipe(
+    batch_size=16,
+    learning_rate=5e-4,
+    frozen=("layers.conv_stem", "layers.bn1"),
+    warm_up_steps=100,
+    ema_decay=0.998,
+)
 
 
 def train_bundled(
-    fashion: Path, scenes: Path, everyday: Path, out: Path, recipe: Recipe | None = None
+    fashion: Path, scenes: Path, everyday: Path, out: Path, recipe: Recipe = RECIPE
 ) -> Path:
     """Trains the bundled detector as docs/model-card.md describes it; returns `out`.
 
@@ -38,7 +45,7 @@ def train_bundled(
         file.write_text(json.dumps(boxes))
         coco_files.append((file, folder))
     times = [1.0, *(TIMES[name] for name in made)]
-    train(coco_files, out, recipe or Recipe(), start=BUNDLED, times=times)
+    train(coco_files, out, recipe, start=BUNDLED, times=times)
     for file, _ in coco_files[1:]:
         file.unlink()
     return out
