@@ -260,6 +260,18 @@ def test_what_is_seen_first_changes_nothing_later(
         assert first.labels == later.labels
 
 
+def test_the_head_adds_up_alike_with_any_number_of_threads(detector: Detector) -> None:
+    """So that one process with many threads writes the bytes of many processes with one."""
+    pooled = torch.rand(150, 128, 7, 7, generator=torch.Generator().manual_seed(3)) - 0.3
+    before, outputs = torch.get_num_threads(), []
+    for threads in (1, 2, 4, 8):
+        torch.set_num_threads(threads)
+        with torch.inference_mode(), autocast(torch.device("cpu")):
+            outputs.append(detector.model.roi_heads.box_head(pooled.relu()))
+    torch.set_num_threads(before)
+    assert all(torch.equal(outputs[0], other) for other in outputs[1:])
+
+
 def test_saved_weights_find_the_same_and_versions_tell_them_apart(tmp_path: Path) -> None:
     torch.manual_seed(3)
     settings = Settings(("bag", "hat"), min_score=0.0, thresholds={"hat": 0.3})
