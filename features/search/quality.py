@@ -93,6 +93,14 @@ def mean_of(
 
 
 def fitted(signs: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[tuple[float, ...], float]:
-    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`."""
-    model = LogisticRegression(C=1e3, max_iter=1000).fit(signs, good)
-    return tuple(model.coef_[0].tolist()), float(model.intercept_[0])
+    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`, of which none
+    counts against an object: where the lowest weight is negative it is 0, and the others are fitted
+    again."""
+    weights, kept = np.zeros(signs.shape[1]), np.arange(signs.shape[1])
+    while len(kept):
+        model = LogisticRegression(C=1e3, max_iter=1000).fit(signs[:, kept], good)
+        if (model.coef_ >= 0).all():
+            weights[kept] = model.coef_[0]
+            return tuple(weights.tolist()), float(model.intercept_[0])
+        kept = np.delete(kept, model.coef_[0].argmin())
+    return tuple(weights.tolist()), float(np.log(good.mean() / (1 - good.mean())))

@@ -63,10 +63,10 @@ def test_likeness_never_takes_away_and_adds_a_tenth_at_most() -> None:
     assert added.max() == pytest.approx(0.1) == added[0]
 
 
-def test_agreement_rises_with_each_sign_and_is_a_chance() -> None:
+def test_agreement_falls_with_no_sign_and_is_a_chance() -> None:
     far, near = ([match(f"p{n}", cosine=cosine) for n in range(10)] for cosine in (0.85, 0.95))
     rising = [agreement(0.5, far), agreement(0.9, far), agreement(0.9, near)]
-    assert 0 < rising[0] < rising[1] < rising[2] < 1
+    assert 0 < rising[0] < rising[1] <= rising[2] < 1
     assert agreement(0.9, []) == 0
     assert agreement(None, far) == agreement(0.0, far)
 
@@ -83,6 +83,20 @@ def test_the_rule_is_recovered_from_what_was_made_by_it() -> None:
     chance = 1 / (1 + np.exp(-(known @ [4.0, 2.0] - 3.0)))
     weights, bias = fitted(known, rng.uniform(size=len(known)) < chance)
     assert [*weights, bias] == pytest.approx([4, 2, -3], abs=0.2)
+
+
+def test_no_sign_counts_against_an_object() -> None:
+    rng = np.random.default_rng(0)
+    known = rng.uniform(size=(20_000, 2))
+    chance = 1 / (1 + np.exp(-(known @ [4.0, -1.0] - 1.0)))
+    good = rng.uniform(size=len(known)) < chance
+    weights, bias = fitted(known, good)
+    (alone,), same = fitted(known[:, :1], good)
+    assert weights == (alone, 0)
+    assert bias == same
+    (nothing,), usual = fitted(known[:, 1:], good)
+    assert nothing == 0
+    assert 1 / (1 + np.exp(-usual)) == pytest.approx(good.mean())
 
 
 def test_pins_are_judged_by_board_and_title() -> None:
