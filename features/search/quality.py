@@ -93,9 +93,11 @@ def mean_of(
 
 
 def fitted(signs: NDArray[np.float64], good: NDArray[np.bool_]) -> tuple[tuple[float, ...], float]:
-    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`, of which none
-    counts against an object: where the lowest weight is negative it is 0, and the others are fitted
-    again."""
+    """(weights, bias) of the logistic regression of `(N,)` good on the signs `(N, S)`.
+
+    No sign counts against an object: where the lowest weight is negative it is 0, and the others
+    are fitted again.
+    """
     weights, kept = np.zeros(signs.shape[1]), np.arange(signs.shape[1])
     while len(kept):
         model = LogisticRegression(C=1e3, max_iter=1000).fit(signs[:, kept], good)
