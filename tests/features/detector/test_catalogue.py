@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from features.detector.catalogue import (
     BOARDS,
@@ -92,26 +93,36 @@ def test_a_garment_is_not_boxed_again_under_another_name() -> None:
     ]
 
 
-def test_only_what_can_be_there_is_boxed_beside_a_garment() -> None:
-    """Hair over a top, a hand beside its hem, what the edge leaves of the trousers."""
-    image = Image("", "", 80, 100, white(100, 80))
-    boxes = [[20, 20, 60, 80], [30, 5, 50, 18], [12, 75, 20, 85], [22, 80, 58, 100]]
-    scores = np.array([0.9, 0.99, 0.99, 0.8], np.float32)
-    labels = ("top", "hat", "shoes", "shorts")
-    found = Detections(np.array(boxes, np.float32), scores, labels, 80, 100)
-    assert worn_boxes(image, "outerwear", found) == [
-        ("outerwear", (20, 20, 60, 80)),
-        ("pants", (22, 80, 58, 100)),
-    ]
-
-
-def test_shoes_are_at_the_foot_of_what_is_worn_with_them() -> None:
-    image = Image("", "", 80, 100, white(100, 80))
-    boxes = [[20, 10, 60, 85], [12, 15, 20, 25], [25, 80, 40, 98], [20, 2, 60, 12]]
-    scores = np.array([0.9, 0.99, 0.98, 0.8], np.float32)
-    labels = ("pants", "shoes", "shoes", "belt")
-    found = Detections(np.array(boxes, np.float32), scores, labels, 80, 100)
-    assert worn_boxes(image, "pants", found) == [
-        ("pants", (20, 10, 60, 85)),
-        ("shoes", (25, 80, 40, 98)),
-    ]
+@pytest.mark.parametrize(
+    ("category", "found", "expected"),
+    [
+        (
+            "outerwear",
+            {"top": (20, 20, 60, 80), "hat": (30, 5, 50, 18), "shoes": (12, 75, 20, 85),
+             "shorts": (22, 80, 58, 100)},
+            [("outerwear", (20, 20, 60, 80)), ("pants", (22, 80, 58, 100))],
+        ),
+        (
+            "pants",
+            {"pants": (20, 10, 60, 85), "shoes": (12, 15, 20, 25), "belt": (20, 8, 60, 14),
+             "top": (20, 2, 60, 12)},
+            [("pants", (20, 10, 60, 85)), ("top", (20, 2, 60, 12))],
+        ),
+        (
+            "shorts",
+            {"shorts": (20, 10, 60, 50), "shoes": (25, 80, 40, 98)},
+            [("shorts", (20, 10, 60, 50)), ("shoes", (25, 80, 40, 98))],
+        ),
+        ("scarf", {"scarf": (20, 5, 60, 90), "hat": (25, 5, 50, 30)}, [("scarf", (20, 5, 60, 90))]),
+    ],
+)  # fmt: skip
+def test_only_what_can_be_there_is_boxed_beside_a_garment(
+    category: str,
+    found: dict[str, tuple[float, ...]],
+    expected: list[tuple[str, tuple[float, ...]]],
+) -> None:
+    """Hair and a hand beside a top, what the edge leaves of trousers; a hand and a waistband beside
+    trousers; shoes at the foot of shorts; the knot of a scarf."""
+    boxes, scores = np.array([*found.values()], np.float32), np.full(len(found), 0.9, np.float32)
+    sure = Detections(boxes, scores, tuple(found), 80, 100)
+    assert worn_boxes(Image("", "", 80, 100, white(100, 80)), category, sure) == expected
