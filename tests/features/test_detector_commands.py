@@ -125,7 +125,10 @@ def test_product_photos_by_board(shared_data: Path, tmp_path: Path) -> None:
     out = tmp_path / "boards.json"
     run("evaluate-products", "--source", shared_data / "fashion", "--per-board", 1, "--json", out)
     by_kind = json.loads(out.read_text())
-    assert list(by_kind) == ["dominant", "surest"]
+    assert list(by_kind) == ["dominant", "surest", "stray"]
+    stray = by_kind.pop("stray")
+    assert {share["photos"] for share in stray.values()} == {6}
+    assert stray["any"]["right"] >= stray["hat"]["right"]
     for shares in by_kind.values():
         assert shares["all"]["photos"] == len(shares) - 1
         assert shares["all"]["share"] > 0.3
