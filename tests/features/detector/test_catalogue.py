@@ -110,7 +110,7 @@ def test_a_garment_is_not_boxed_again_under_another_name() -> None:
         ),
         (
             "shorts",
-            {"shorts": (20, 10, 60, 50), "shoes": (25, 80, 40, 98)},
+            {"shorts": (20, 10, 60, 50), "shoes": (25, 80, 40, 98), "bag": (55, 5, 70, 40)},
             [("shorts", (20, 10, 60, 50)), ("shoes", (25, 80, 40, 98))],
         ),
         ("scarf", {"scarf": (20, 5, 60, 90), "hat": (25, 5, 50, 30)}, [("scarf", (20, 5, 60, 90))]),
@@ -122,7 +122,7 @@ def test_only_what_can_be_there_is_boxed_beside_a_garment(
     expected: list[tuple[str, tuple[float, ...]]],
 ) -> None:
     """Hair and a hand beside a top, what the edge leaves of trousers; a hand and a waistband beside
-    trousers; shoes at the foot of shorts; the knot of a scarf."""
+    trousers; shoes at the foot of shorts, no bag; the knot of a scarf."""
     boxes, scores = np.array([*found.values()], np.float32), np.full(len(found), 0.9, np.float32)
     sure = Detections(boxes, scores, tuple(found), 80, 100)
     assert worn_boxes(Image("", "", 80, 100, white(100, 80)), category, sure) == expected

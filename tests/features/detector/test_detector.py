@@ -264,11 +264,13 @@ def test_the_head_adds_up_alike_with_any_number_of_threads(detector: Detector) -
     """So that one process with many threads writes the bytes of many processes with one."""
     pooled = torch.rand(150, 128, 7, 7, generator=torch.Generator().manual_seed(3)) - 0.3
     before, outputs = torch.get_num_threads(), []
-    for threads in (1, 2, 4, 8):
-        torch.set_num_threads(threads)
-        with torch.inference_mode(), autocast(torch.device("cpu")):
-            outputs.append(detector.model.roi_heads.box_head(pooled.relu()))
-    torch.set_num_threads(before)
+    try:
+        for threads in (1, 2, 4, 8):
+            torch.set_num_threads(threads)
+            with torch.inference_mode(), autocast(torch.device("cpu")):
+                outputs.append(detector.model.roi_heads.box_head(pooled.relu()))
+    finally:
+        torch.set_num_threads(before)
     assert all(torch.equal(outputs[0], other) for other in outputs[1:])
 
 
