@@ -19,14 +19,12 @@ from features.weak.annotations import parts
 from features.weak.neighbours import nearest
 
 VOTERS, SHARPNESS = 20, 4  # nearest pins that vote, each by its cosine to this power
-ALIKE = 80  # boxes that are voted on together
+ALIKE = 10  # boxes that are voted on together
 COMMON = 0.35  # power of a category's mean vote by which its votes are divided
 FEW = 200  # boxes below which nothing is learned and the votes stand
 LOOKS = 64  # dimensions of look beside those of place
 LOOK_WEIGHT, PLACE_WEIGHT = 0.3, 2.0
 STRENGTH = 0.05  # inverse of the classifier's regularisation
-LOWER_BODY = ("pants", "skirt", "shorts")
-CENTRE, BOTTOM = 1, 3  # columns of `places`
 
 Floats = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -108,55 +106,37 @@ def containment(boxes: Floats) -> tuple[Floats, Floats]:
     return part.max(axis=1), part.max(axis=0)
 
 
-def learned(
-    voted: Floats, looks: Vectors, place: Floats, categories: tuple[str, ...] = (), seed: int = 0
-) -> Floats:
+def learned(voted: Floats, looks: Vectors, place: Floats, fit: Floats, seed: int = 0) -> Floats:
     """Shares `(N, C)` after boxes alike were voted on together and a classifier has learned from
     that; rows sum to 1.
 
     A category that all boxes get votes for says less of one box (as in TF-IDF): the votes are
-    divided by a power of their mean. voted: `(N, C)` from `votes`. looks: `(N, D)`. place: `(N, P)`
-    from `places`. categories: the C names, see `lengthened`. With fewer than 200 boxes, or where
-    all would get one category, the votes come back as they are.
+    divided by a power of their mean. Votes and what the classifier says are multiplied by how
+    well each category fits the box. voted: `(N, C)` from `votes`. looks: `(N, D)`. place: `(N, P)`
+    from `places`. fit: `(N, C)` from `body.fits`. With fewer than 200 boxes, or where all would
+    get one category, nothing is learned and the votes are only multiplied by the fit.
     """
+    fitted = parts(voted * fit)
     if len(voted) < FEW or voted.shape[1] < 2:
-        return voted
+        return fitted
     pca = PCA(min(LOOKS, *looks.shape), random_state=seed)
     look = pca.fit_transform(centred(looks).astype(np.float64))
     look /= max(look.std(axis=0).mean(), 1e-9)
     at = StandardScaler().fit_transform(place)
-    pooled = pool(voted, np.hstack([LOOK_WEIGHT * look, PLACE_WEIGHT * at]))
-    guess = (pooled / np.maximum(voted.mean(axis=0), 1e-9) ** COMMON).argmax(axis=1)
-    guess = lengthened(guess, place, categories)
+    rare = parts(voted / np.maximum(voted.mean(axis=0), 1e-9) ** COMMON * fit)
+    guess = pool(rare, np.hstack([LOOK_WEIGHT * look, PLACE_WEIGHT * at])).argmax(axis=1)
     if len(set(guess)) < 2:
-        return voted
+        return fitted
     model = LogisticRegression(C=STRENGTH, max_iter=300)
     model.fit(np.hstack([look, at]), guess)
     shares = np.zeros_like(voted)
     shares[:, model.classes_] = model.predict_proba(np.hstack([look, at]))
-    return shares
-
-
-def lengthened(
-    guess: NDArray[np.int64], place: Floats, categories: tuple[str, ...]
-) -> NDArray[np.int64]:
-    """The guesses `(N,)`, codes of the categories, where a top that reaches below the usual middle
-    of what is worn on the legs is a dress: in the street a dress looks like the catalogue's tops,
-    but it is longer. Without these categories, or anything on the legs, nothing changes.
-    """
-    if not {"top", "dress"} <= set(categories):
-        return guess
-    on_legs = np.isin(guess, [n for n, name in enumerate(categories) if name in LOWER_BODY])
-    if not on_legs.any():
-        return guess
-    long = place[:, BOTTOM] > np.median(place[on_legs, CENTRE])
-    tops = guess == categories.index("top")
-    return np.where(tops & long, categories.index("dress"), guess)
+    return parts(shares * fit)
 
 
 def pool(voted: Floats, points: Floats) -> Floats:
     """Votes `(N, C)` averaged over the boxes nearest in `(N, Q)` points: one in forty,
-    at most 80, the box itself among them."""
+    at most 10, the box itself among them."""
     k = int(np.clip(len(points) // 40, 1, ALIKE))
     rows = NearestNeighbors(n_neighbors=k).fit(points).kneighbors(points, return_distance=False)
     return np.asarray(voted[rows].mean(axis=1))

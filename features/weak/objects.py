@@ -19,6 +19,7 @@ from features.images.images import Image, UnreadableImage, load_image
 from features.images.pin_images import fetched_files
 from features.visuals.store import Progress
 from features.weak.annotations import Annotations, annotate
+from features.weak.body import fits, heights
 from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, weak_boxes
 from features.weak.labels import learned, places, votes
 from features.weak.looks import Looks
@@ -138,7 +139,8 @@ def labelled(
     look = np.concatenate(own)
     same = pd.Index(pins["pin_id"].iloc[known]).get_indexer(pd.Index(objects["pin_id"]))
     voted, weights, rows = votes(look, vectors, words.shares[known], same.astype(np.int64))
-    shares = learned(voted, look, place, words.categories)
+    fit = fits(heights(objects), words.categories)
+    shares = learned(voted, look, place, fit)
     return objects.assign(
         category=pd.Series([_top(words.categories, row) for row in shares], dtype=object),
         label_confidence=shares.max(axis=1, initial=0),

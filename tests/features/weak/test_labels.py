@@ -8,7 +8,6 @@ from features.weak.labels import (
     centred,
     containment,
     learned,
-    lengthened,
     places,
     pool,
     votes,
@@ -79,25 +78,30 @@ def test_boxes_alike_mend_each_others_wrong_votes() -> None:
     wrong = dice.random(300) < 0.3
     voted = np.eye(2)[np.where(wrong, 1 - kinds, kinds)]
     place = np.stack([kinds + dice.normal(0, 0.2, 300), dice.normal(0, 1, 300)], axis=1)
-    shares = learned(voted, looks, place)
+    fit = np.ones_like(voted)
+    shares = learned(voted, looks, place, fit)
     assert (shares.argmax(axis=1) == kinds).mean() > 0.97
     np.testing.assert_allclose(shares.sum(axis=1), 1)
-    np.testing.assert_array_equal(shares, learned(voted, looks, place))
+    np.testing.assert_array_equal(shares, learned(voted, looks, place, fit))
 
 
 def test_few_boxes_keep_their_votes() -> None:
     looks, kinds = two_kinds(10, 2)
     voted = np.eye(2)[kinds]
-    assert learned(voted, looks, np.zeros((20, 2))) is voted
+    shares = learned(voted, looks, np.zeros((20, 2)), np.ones((20, 2)))
+    np.testing.assert_array_equal(shares, voted)
 
 
-def test_a_top_as_long_as_a_dress_is_one() -> None:
-    categories = ("dress", "pants", "top")
-    boxes = [[20.0, 30, 80, 150], [20, 30, 80, 95], [30, 100, 70, 180]]  # long, short, on the legs
-    place, guess = places(np.array(boxes), 100, 200), np.array([2, 2, 1])
-    assert lengthened(guess, place, categories).tolist() == [0, 2, 1]
-    assert lengthened(guess, place, ("bag", *categories[1:])).tolist() == [2, 2, 1]
-    assert lengthened(guess[:2], place[:2], categories).tolist() == [2, 2]
+def test_what_does_not_fit_the_place_is_not_what_it_looks_like() -> None:
+    looks, kinds = two_kinds(150, 2)
+    voted = np.full((300, 2), 0.5)
+    voted[:, 0] += 0.1  # all look a little more like the first
+    fit = np.where(np.eye(2)[kinds] > 0, 1, 0.01)
+    place = np.stack([kinds, np.zeros(300)], axis=1).astype(float)
+    for rows in (slice(0, 20), slice(None)):
+        shares = learned(voted[rows], looks[rows], place[rows], fit[rows])
+        assert (shares.argmax(axis=1) == kinds[rows]).all()
+        np.testing.assert_allclose(shares.sum(axis=1), 1)
 
 
 def test_a_pair_of_shoes_is_a_twin_and_a_belt_lies_in_the_trousers() -> None:
