@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from features.boxes import iou
 from features.detector.examples import categories_of, read_coco
+from features.weak.boxes import MARGIN
 from related_pins import app
 from sql.database import Database, open_database
 from sql.tables import crops, pins
@@ -59,12 +60,15 @@ def home(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Path:
 
 
 def cropped() -> pd.DataFrame:
-    """Eight users crop the bag and three the shoe of each street pin; one crop is inside out, one
-    box a stray, and two crops of something else come a day too late."""
+    """Eight users crop the bag and three the shoe of each street pin, with the usual margin; one
+    crop is inside out, one box a stray, and two crops of something else come a day too late."""
     dice, rows = np.random.default_rng(0), []
     for pin in STREETS:
         for box, users in ((BAG, range(8)), (SHOE, range(6, 9))):
-            rows += [(f"u{u}", pin, *(np.array(box) + dice.uniform(-4, 4, 4)), DAY) for u in users]
+            (x1, y1, x2, y2), left = box, MARGIN / (1 - 2 * MARGIN)
+            wide, high = left * (x2 - x1), left * (y2 - y1)
+            crop = np.array([x1 - wide, y1 - high, x2 + wide, y2 + high])
+            rows += [(f"u{u}", pin, *(crop + dice.uniform(-4, 4, 4)), DAY) for u in users]
         rows += [(f"u{u}", pin, 0, 0, 50, 50, DAY + dt.timedelta(1)) for u in (1, 2)]
     rows += [("u1", "s1", 90, 90, 20, 20, DAY), ("u1", "gone", 0, 0, 50, 50, DAY)]
     found = pd.DataFrame(rows, columns=["user_id", "pin_id", "x1", "y1", "x2", "y2", "date"])

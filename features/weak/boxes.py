@@ -21,6 +21,7 @@ SAME = 0.5  # mean IoU from which votes are for one object
 MOST_VOTES = 2000  # clustered per pin; the rest is only counted
 OBJECTS, INTEREST = 4.5, 0.1  # objects per pin; share of a pin's croppers that crop one of them
 STRAYS, MEET = 0.06, 0.0004  # share of crops of no object; chance that two of them fall together
+MARGIN = 0.05  # share of a crop's side that people leave around the object, at each end
 JUNK = ("not a number", "inside out", "outside the image", "tiny", "whole image")
 
 Boxes = NDArray[np.float64]
@@ -76,6 +77,21 @@ def junk(boxes: Boxes, width: int, height: int) -> Rows:
 def clipped(boxes: Boxes, width: int, height: int) -> Boxes:
     """Boxes `(N, 4)` cut at the edges of the image."""
     return np.asarray(np.clip(boxes, 0, np.array([width, height, width, height], dtype=float)))
+
+
+def tightened(boxes: Boxes, sizes: Boxes) -> Boxes:
+    """Boxes `(N, 4)` without the margin that people leave around what they crop: a twentieth of the
+    crop at each end, but none where the crop ends with the image. Measured once, against true boxes
+    of street photos, where it is the same for every category and number of users.
+
+    sizes: `(N, 2)`, width and height of the image of each.
+
+    >>> tightened(np.array([[10.0, 0, 30, 100]]), np.array([[200, 100]])).tolist()
+    [[11.0, 0.0, 29.0, 100.0]]
+    """
+    margin = MARGIN * (boxes[:, 2:] - boxes[:, :2])
+    inside = np.hstack([boxes[:, :2] > 0, boxes[:, 2:] < sizes])
+    return np.asarray(boxes + inside * np.hstack([margin, -margin]))
 
 
 def weak_boxes(users: Users, boxes: Boxes) -> WeakBoxes:

@@ -20,7 +20,7 @@ from features.images.pin_images import fetched_files
 from features.visuals.store import Progress
 from features.weak.annotations import Annotations, annotate
 from features.weak.body import fits, heights
-from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, weak_boxes
+from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, tightened, weak_boxes
 from features.weak.labels import learned, places, votes
 from features.weak.looks import Looks
 from sql.database import Database
@@ -71,6 +71,8 @@ def make_weak_objects(
         raise ValueError(f"No crops up to {day} mark an object; name a later day.")
     words = annotate(pins["title"].tolist(), pins["board"].tolist())
     objects = labelled(objects, pins, words, Looks(home / "looks", embedder), progress)
+    sizes = objects[["width", "height"]].to_numpy(dtype=np.float64)
+    objects[EDGES] = tightened(objects[EDGES].to_numpy(), sizes)
     objects["date"] = day
     objects = objects.sort_values(
         ["pin_id", "box_confidence", "n_users", *EDGES],

@@ -4,7 +4,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.boxes import iou
-from features.weak.boxes import JUNK, confidence, junk, votes_of, weak_boxes
+from features.weak.boxes import (
+    JUNK,
+    MARGIN,
+    confidence,
+    junk,
+    tightened,
+    votes_of,
+    weak_boxes,
+)
 
 BAG, SHOE = (100.0, 200, 180, 300), (110.0, 600, 150, 640)
 
@@ -113,3 +121,18 @@ def test_boxes_are_inside_the_crops_and_counts_add_up(rows: list) -> None:
     assert found.n_users.max() <= found.n_croppers == len(set(users))
     assert ((found.confidence >= 0) & (found.confidence <= 1)).all()
     assert (np.diff(found.n_users) <= 0).all()
+
+
+@given(st.lists(st.floats(10, 90), min_size=4, max_size=4), st.floats(1, 20))
+def test_the_margin_that_people_leave_is_taken_off(edges: list[float], scale: float) -> None:
+    corner, sides = scale * (200 + np.array(edges[:2])), scale * np.array(edges[2:])
+    thing = np.concatenate([corner, corner + sides])
+    left = MARGIN / (1 - 2 * MARGIN) * np.concatenate([-sides, sides])
+    image = np.array([[500 * scale, 500 * scale]])
+    np.testing.assert_allclose(tightened((thing + left)[None], image)[0], thing)
+
+
+def test_a_crop_that_ends_with_the_image_stays_there() -> None:
+    crops, sizes = np.array([[0.0, 0, 50, 100], [50, 20, 100, 100]]), np.array([[100, 100]] * 2)
+    np.testing.assert_allclose(tightened(crops, sizes), [[0, 0, 47.5, 100], [52.5, 24, 100, 100]])
+    assert tightened(np.zeros((0, 4)), np.zeros((0, 2))).shape == (0, 4)
