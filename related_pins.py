@@ -263,15 +263,20 @@ def sample(
 def crops_label(
     date: Day, source: LastSource = None, home: Home = HOME, db: Db = None,
     coco: Annotated[Path | None, typer.Option(help="COCO file to write, to train on.")] = None,
-    min_confidence: Annotated[float, typer.Option(min=0, max=1, help="For the COCO file.")] = 0.0,
+    detector: Annotated[
+        str | None, typer.Option(help="Trained on an earlier COCO file: what it sees beside the "
+                                      "objects is no background in the new one.")
+    ] = None,
     embedder: EmbedderName = "lite0", as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Objects with labels from the crops up to a date: the table weak_objects, and a COCO file.
 
     Example: related-pins crops label --date 2026-11-15 --coco weak.json
     """
+    from features.detector.detector import load_detector
     from features.embedding.embedding import Embedder
-    from features.weak.objects import make_weak_objects, weak_coco
+    from features.weak.coco import seen_beside, weak_coco
+    from features.weak.objects import make_weak_objects
 
     with started("crops label", date, home, db, 1, as_json) as (job, summary):
         folder = last_source(job.database, source)
@@ -279,8 +284,12 @@ def crops_label(
             job.database, folder, home, Embedder(embedder), job.day, job.progress
         )
         if coco is not None:
+            seen = None
+            if detector is not None:
+                teacher = load_detector(detector)
+                seen = seen_beside(made.objects, made.files, teacher, job.progress)
             coco.parent.mkdir(parents=True, exist_ok=True)
-            coco.write_text(json.dumps(weak_coco(made.objects, min_confidence)) + "\n")
+            coco.write_text(json.dumps(weak_coco(made.objects, seen)) + "\n")
         summary |= {"source": str(folder.resolve()), "weak_objects": len(made.objects)}
         summary |= {"crops_set_aside": dict(made.set_aside), "coco": coco and str(coco)}
 

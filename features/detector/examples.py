@@ -18,6 +18,7 @@ from torchvision.transforms.v2 import functional as pixels_to
 from features.detector.detector import scaled_size, to_input
 from features.images.images import load_image
 
+UNSURE = -1  # label that torchvision's heads of boxes do not sample; its region proposals do
 Target = dict[str, Tensor]
 CocoFiles = Sequence[tuple[Path, Path]]
 Batch = tuple[list[Tensor], list[Target]]
@@ -39,7 +40,8 @@ class Variety:
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One photo with its boxes: `(N, 4)` float32 xyxy in its pixels, `(N,)` int64 labels from 1.
+    """One photo with its boxes: `(N, 4)` float32 xyxy in its pixels, `(N,)` int64 labels from 1, or
+    UNSURE of what is neither learned as a category nor as background.
 
     times: how often an epoch shows it; 0.25 is in one epoch of four.
     """
@@ -64,7 +66,10 @@ def categories_of(coco_files: CocoFiles) -> tuple[str, ...]:
 def read_coco(
     path: Path, folder: Path, categories: Sequence[str], times: float = 1.0
 ) -> list[Example]:
-    """The photos of a COCO file that have boxes, crowds and empty boxes left out."""
+    """The photos of a COCO file that have boxes, crowds and empty boxes left out.
+
+    An annotation with `"unsure": 1` says that there is something, but not surely what.
+    """
     coco = json.loads(Path(path).read_text())
     names = {category["id"]: category["name"] for category in coco["categories"]}
     objects: dict[int, list[tuple[list[float], int]]] = {}
@@ -72,6 +77,7 @@ def read_coco(
         x, y, width, height = row["bbox"]
         if not row.get("iscrowd") and width >= 1 and height >= 1:
             label = categories.index(names[row["category_id"]]) + 1
+            label = UNSURE if row.get("unsure") else label
             objects.setdefault(row["image_id"], []).append(([x, y, x + width, y + height], label))
     return [
         Example(
@@ -93,14 +99,14 @@ def repeated(examples: Sequence[Example], threshold: float) -> list[Example]:
 
     LVIS, Gupta et al. 2019, https://arxiv.org/abs/1908.03195, section 5.
     """
-    kinds = [set(example.labels.tolist()) for example in examples]
+    kinds = [set(example.labels.tolist()) - {UNSURE} for example in examples]
     photos = Counter(kind for found in kinds for kind in found)
     factor = {
         kind: max(1.0, math.sqrt(threshold * len(examples) / count))
         for kind, count in photos.items()
     }
     return [
-        replace(example, times=example.times * max(factor[kind] for kind in found))
+        replace(example, times=example.times * max((factor[kind] for kind in found), default=1.0))
         for example, found in zip(examples, kinds, strict=True)
     ]
 

@@ -91,10 +91,15 @@ def train(
     1 by default. device: 'cpu', 'cuda', or None for CUDA where there is
     one. An epoch's end is kept in `out` with suffix .checkpoint: a run that was stopped goes on
     from there, and ends as one that was not.
-    Raises ValueError where there are no boxes, `out` has another suffix, `start` does not fit, or
-    the checkpoint is of another training.
+    Raises ValueError where there are no boxes, `out` has another suffix or a COCO file's name,
+    `start` does not fit, or the checkpoint is of another training.
     """
     check_suffix(out)
+    if Path(out).with_suffix(".json").resolve() in {Path(path).resolve() for path, _ in coco_files}:
+        raise ValueError(
+            f"The recipe is written to {Path(out).with_suffix('.json')}, which holds the boxes; "
+            "give the weights another name."
+        )
     recipe = recipe or Recipe()
     if recipe.frozen is None:
         recipe = replace(recipe, frozen=FROZEN_LAYERS.get(architecture, ()))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from features.detector.catalogue import coco_file, foreground_boxes
+from features.detector.catalogue import foreground_boxes
 from features.embedding.embedding import Embedder
 from features.images.images import Image, UnreadableImage, load_image
 from features.images.pin_images import fetched_files
@@ -21,6 +21,7 @@ from features.visuals.store import Progress
 from features.weak.annotations import Annotations, annotate
 from features.weak.body import fits, heights
 from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, tightened, weak_boxes
+from features.weak.coco import EDGES
 from features.weak.labels import learned, places, votes
 from features.weak.looks import Looks
 from sql.database import Database
@@ -31,15 +32,16 @@ from sql.tables import weak_objects
 SURE = 0.5  # box confidence from which a box is kept
 PER_CATEGORY = 200  # annotated pins looked at, per category
 SHOWN = 0.01  # least share that is written down
-EDGES = ["x1", "y1", "x2", "y2"]
 
 
 @dataclass(frozen=True, eq=False)
 class WeakObjects:
     """What was made. objects: one row each, columns as in the table `weak_objects` besides
-    image, width and height of the pin. set_aside: crops and boxes not used, by reason."""
+    image, width and height of the pin. files: the image file of each pin. set_aside: crops and
+    boxes not used, by reason."""
 
     objects: pd.DataFrame
+    files: Mapping[str, Path]
     set_aside: Mapping[str, int]
 
 
@@ -81,7 +83,7 @@ def make_weak_objects(
     objects["object_no"] = objects.groupby("pin_id").cumcount()
     rows = pa.Table.from_pandas(objects[list(weak_objects.columns.keys())], preserve_index=False)
     database.replace(weak_objects, rows)
-    return WeakObjects(objects, set_aside)
+    return WeakObjects(objects, files, set_aside)
 
 
 def boxed(
@@ -163,24 +165,6 @@ def look_at(words: Annotations) -> NDArray[np.int64]:
         spread = np.linspace(0, len(rows) - 1, min(PER_CATEGORY, len(rows)))
         picked.append(rows[spread.astype(np.int64)])
     return np.unique(np.concatenate(picked))
-
-
-def weak_coco(objects: pd.DataFrame, least: float = 0) -> dict[str, object]:
-    """A COCO file of the objects with a category of at least this confidence (box times label);
-    each annotation also has `score`, that confidence, and `n_users`."""
-    score = objects["box_confidence"] * objects["label_confidence"]
-    kept = objects[objects["category"].notna() & (score >= least)]
-    photos = [
-        (str(image), int(rows["width"].iloc[0]), int(rows["height"].iloc[0]),
-         list(zip(rows["category"], map(tuple, rows[EDGES].to_numpy().tolist()), strict=True)))
-        for image, rows in kept.groupby("image", sort=True)
-    ]  # fmt: skip
-    coco = coco_file(photos, sorted(kept["category"].unique()))
-    order = kept.index[np.argsort(kept["image"].to_numpy(), kind="stable")]
-    for annotation, row in zip(coco["annotations"], order, strict=True):
-        annotation["score"] = round(float(score[row]), 4)
-        annotation["n_users"] = int(kept["n_users"][row])
-    return coco
 
 
 def _whole(_: int, image: Image) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from features.detector.bundled import train_bundled
 from features.detector.detector import load_detector, save_detector
 from features.detector.evaluation import evaluate
 from features.detector.examples import (
+    UNSURE,
     Example,
     Variety,
     augmented,
@@ -177,6 +178,14 @@ def test_training_goes_on_only_from_weights_that_know_the_categories(tmp_path: P
         train([(path, tmp_path)], tmp_path / "out.json")
 
 
+def test_the_boxes_are_not_overwritten_by_the_recipe(tmp_path: Path) -> None:
+    path = squares(tmp_path, 1)
+    before = path.read_text()
+    with pytest.raises(ValueError, match="give the weights another name"):
+        train([(path, tmp_path)], path.with_suffix(".safetensors"))
+    assert path.read_text() == before
+
+
 def test_a_recipe_scales_as_a_whole() -> None:
     assert scaled(Recipe(), Recipe().short_side) == Recipe()
     small = scaled(Recipe(), 112)
@@ -218,6 +227,22 @@ def test_boxes_are_read_by_name_and_crowds_left_out(tmp_path: Path) -> None:
     assert (first.labels.tolist(), second.labels.tolist()) == ([1], [3])
     x, y, width, height = coco["annotations"][1]["bbox"]
     assert first.boxes.tolist() == [[x, y, x + width, y + height]]
+
+
+def test_what_is_unsure_is_neither_its_category_nor_background(tmp_path: Path) -> None:
+    path = squares(tmp_path, 1)
+    coco = json.loads(path.read_text())
+    coco["annotations"][0]["unsure"] = 1
+    path.write_text(json.dumps(coco))
+    (photo,) = read_coco(path, tmp_path, ("red", "blue"))
+    assert photo.labels.tolist() == [UNSURE, 2]
+    heads = faster_rcnn(Settings(("red", "blue")), pretrained=False).roi_heads
+    boxes, labels = torch.from_numpy(photo.boxes), torch.from_numpy(photo.labels)
+    elsewhere = torch.tensor([[100.0, 100, 120, 112]])
+    _, given = heads.assign_targets_to_proposals([torch.cat([boxes, elsewhere])], [boxes], [labels])
+    assert given[0].tolist() == [-1, 2, 0]
+    sampled = torch.cat([*heads.subsample(given)])
+    assert sorted(sampled.tolist()) == [1, 2]
 
 
 @pytest.fixture
@@ -313,3 +338,5 @@ def test_photos_of_rare_categories_are_shown_more_often(example: Example) -> Non
     halved = [replace(photo, times=0.5) for photo in photos]
     assert repeated(halved, 0.5)[7].times == pytest.approx(0.5 * often[7])
     assert repeated([], 0.5) == []
+    unsure = replace(example, labels=np.array([UNSURE]))
+    assert [photo.times for photo in repeated([*photos, unsure], 0.1)] == [1.0] * 9
