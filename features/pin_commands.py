@@ -141,7 +141,10 @@ def features_prune(
 def detect(
     path: Annotated[Path, typer.Argument(help="An image, or a folder of images.")],
     json_file: Annotated[Path, typer.Option("--json", help="File to write.")],
-    min_score: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
+    min_score: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Least score shown; without it what the daily job keeps."),
+    ] = None,
     draw: Annotated[Path | None, typer.Option(help="Folder for pictures with boxes.")] = None,
     detector: DetectorName = "bundled",
     home: Home = HOME,

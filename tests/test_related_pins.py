@@ -130,7 +130,7 @@ def test_one_pair_is_explained_and_pictured(database: Database, home: Path) -> N
 def test_detect_writes_boxes_inside_the_image(source: Path, tmp_path: Path) -> None:
     photo = next(iter(sorted((source / "photos").glob("*.jpg"))))
     out = tmp_path / "objects.json"
-    run("detect", photo, "--json", out, "--draw", tmp_path / "drawn")
+    run("detect", photo, "--json", out, "--draw", tmp_path / "drawn", "--min-score", 0.05)
     (image,) = json.loads(out.read_text())
     assert set(image) == {"image", "width", "height", "objects"}
     for found in image["objects"]:
@@ -139,6 +139,9 @@ def test_detect_writes_boxes_inside_the_image(source: Path, tmp_path: Path) -> N
         assert 0 <= y1 < y2 <= image["height"]
         assert found["score"] >= 0.05
     assert len(list((tmp_path / "drawn").iterdir())) == 1
+    run("detect", photo, "--json", out)
+    (kept,) = json.loads(out.read_text())
+    assert kept["objects"] == [each for each in image["objects"] if each["score"] >= 0.4][:8]
 
 
 def test_sql_query_in_three_formats_and_read_only(home: Path) -> None:

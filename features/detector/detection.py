@@ -5,10 +5,11 @@ from pathlib import Path
 
 from PIL import Image as pil
 
-from features.detector.detector import Detections, load_detector
+from features.detector.detector import Detections, Detector, load_detector
 from features.images.images import Image, UnreadableImage, load_image
 from features.picture import draw_objects
 from features.visuals.store import Progress
+from features.visuals.visuals import VisualSettings, worth_keeping
 
 BATCH = 16
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -42,9 +43,10 @@ class Found:
 
 
 def detect_files(
-    path: Path, detector: str, min_score: float, draw: Path | None, progress: Progress
+    path: Path, detector: str, min_score: float | None, draw: Path | None, progress: Progress
 ) -> Found:
-    """Objects with at least `min_score` in an image file, or in every image of a folder, by name.
+    """Objects with at least `min_score` in an image file, or in every image of a folder, by name;
+    with None those that the daily job would keep.
 
     With `draw`, also pictures with the boxes in that folder. Raises FileNotFoundError where the
     path does not exist and ValueError where a folder holds no image.
@@ -63,7 +65,7 @@ def detect_files(
         for (name, image), found in zip(
             batch.items(), model.detect(list(batch.values())), strict=True
         ):
-            images.append(_found_image(name, found, min_score))
+            images.append(_found_image(name, _shown(found, model, min_score)))
             if draw is not None:
                 _draw(image, images[-1], draw)
         progress("detect", min(start + BATCH, len(files)), len(files))
@@ -81,11 +83,17 @@ def _image_files(path: Path) -> list[Path]:
     return files
 
 
-def _found_image(name: str, found: Detections, min_score: float) -> FoundImage:
+def _shown(found: Detections, model: Detector, min_score: float | None) -> Detections:
+    if min_score is None:
+        return worth_keeping(found, model.settings.thresholds, VisualSettings())
+    every = VisualSettings(min_score=min_score, max_objects=len(found.scores))
+    return worth_keeping(found, {}, every)
+
+
+def _found_image(name: str, found: Detections) -> FoundImage:
     objects = tuple(
         FoundObject(label, round(float(score), 4), tuple(round(edge, 1) for edge in box))
         for label, score, box in zip(found.labels, found.scores, found.boxes.tolist(), strict=True)
-        if score >= min_score
     )
     return FoundImage(name, found.width, found.height, objects)
 
