@@ -121,6 +121,17 @@ def test_the_coco_file_can_be_trained_on(database: Database, home: Path, source:
     assert {row["n_users"] for row in json.loads(path.read_text())["annotations"]} == {8, 3}
 
 
+def test_what_a_detector_sees_beside_them_is_no_background(home: Path, source: Path) -> None:
+    path = home / "seen.json"
+    where = ("--home", home, "--source", source, "--coco", path)
+    done = run("label", "--date", DAY, *where, "--detector", "bundled")
+    assert done.exit_code == 0, done.output
+    crops = json.loads((home / "weak.json").read_text())["annotations"]
+    rows = json.loads(path.read_text())["annotations"]
+    assert [row["bbox"] for row in rows if row["n_users"]] == [row["bbox"] for row in crops]
+    assert all(row["unsure"] for row in rows if not row["n_users"])
+
+
 def test_the_same_crops_give_the_same_objects(database: Database, home: Path, source: Path) -> None:
     before = database.read("SELECT * FROM weak_objects").to_pylist()
     assert run("label", "--date", DAY, "--home", home, "--source", source).exit_code == 0
