@@ -278,6 +278,9 @@ def crops_label(
     from features.weak.coco import seen_beside, weak_coco
     from features.weak.objects import make_weak_objects
 
+    if detector is not None and coco is None:
+        raise typer.BadParameter("what it sees goes into the COCO file; give --coco too",
+                                 param_hint="--detector")  # fmt: skip
     with started("crops label", date, home, db, 1, as_json) as (job, summary):
         folder = last_source(job.database, source)
         made = make_weak_objects(

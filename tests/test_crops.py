@@ -130,6 +130,9 @@ def test_what_a_detector_sees_beside_them_is_no_background(home: Path, source: P
     rows = json.loads(path.read_text())["annotations"]
     assert [row["bbox"] for row in rows if row["n_users"]] == [row["bbox"] for row in crops]
     assert all(row["unsure"] for row in rows if not row["n_users"])
+    nowhere = run("label", "--date", DAY, *where[:4], "--detector", "bundled")
+    assert nowhere.exit_code == 2
+    assert "--coco" in nowhere.output
 
 
 def test_the_same_crops_give_the_same_objects(database: Database, home: Path, source: Path) -> None:
