@@ -57,8 +57,8 @@ def seen_beside(
     width, height, category, score and edges.
 
     files: pin -> image file. The detector may have learned from the same weak objects (Lee 2013,
-    "Pseudo-Label"): half of what it sees there is real, which is too little to learn it as such,
-    and too much to learn that nothing is there.
+    "Pseudo-Label"): a third of what it sees there is real, which is too little to learn it as
+    such, and too much to learn that nothing is there.
     """
     groups = objects.groupby("pin_id", sort=True)
     found: list[tuple[object, ...]] = []
