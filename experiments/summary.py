@@ -28,6 +28,7 @@ _NEXT = {
     "crops label": "related-pins crops heat PIN; "
     'related-pins sql query "SELECT category, COUNT(*) FROM weak_objects GROUP BY 1"',
 }
+_WITH_COCO = "related-pins detector train --boxes {coco} --photos {source} --out weak.safetensors; "
 _BESIDE = "related-pins features use {feature_version}"
 TABLES = (
     "pins", "requests", "impressions", "engagements", "candidates", "crops", "true_boxes",
@@ -62,6 +63,7 @@ def summary_text(
     if "report" in summary:
         lines += [f"Report    {summary['report']}"]
     step = _BESIDE if summary.get("beside") else _NEXT[command]
+    step = _WITH_COCO + step if summary.get("coco") else step
     return "\n".join([*lines, f"Next      {step.format(date=date, **summary)}"])
 
 
