@@ -7,7 +7,7 @@ from features.detector.catalogue import catalogue_boxes
 from features.detector.detector import BUNDLED, load_detector
 from features.detector.everyday import everyday_boxes
 from features.detector.outfits import outfit_boxes
-from features.detector.training import Recipe, check_suffix, train
+from features.detector.training import Recipe, check_out, train
 
 PRODUCTS_PER_BOARD = 60
 TIMES = {"scenes": 0.125, "catalogue": 0.3, "outfits": 0.4, "everyday": 2.0}
@@ -30,7 +30,7 @@ def train_bundled(
     folder in the input contract with boxes_train.json. scenes: drawn scenes' boxes.json and photos,
     as `related-pins sample` writes. everyday: a COCO file boxes_train.json and its photos.
     """
-    check_suffix(out)
+    check_out(out)
     teacher, out = load_detector(), Path(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     made = {

@@ -94,12 +94,7 @@ def train(
     Raises ValueError where there are no boxes, `out` has another suffix or a COCO file's name,
     `start` does not fit, or the checkpoint is of another training.
     """
-    check_suffix(out)
-    if Path(out).with_suffix(".json").resolve() in {Path(path).resolve() for path, _ in coco_files}:
-        raise ValueError(
-            f"The recipe is written to {Path(out).with_suffix('.json')}, which holds the boxes; "
-            "give the weights another name."
-        )
+    check_out(out, coco_files)
     recipe = recipe or Recipe()
     if recipe.frozen is None:
         recipe = replace(recipe, frozen=FROZEN_LAYERS.get(architecture, ()))
@@ -138,10 +133,17 @@ def train(
     return Path(out)
 
 
-def check_suffix(out: Path) -> None:
-    """Raises ValueError where the weights would not be written as .safetensors."""
+def check_out(out: Path, coco_files: CocoFiles = ()) -> None:
+    """Raises ValueError where the weights would not be written as .safetensors, or the recipe
+    beside them over one of the COCO files."""
     if Path(out).suffix != ".safetensors":
         raise ValueError(f"The weights are written as .safetensors; {out} ends otherwise.")
+    recipe = Path(out).with_suffix(".json")
+    if recipe.resolve() in {Path(path).resolve() for path, _ in coco_files}:
+        raise ValueError(
+            f"The recipe is written to {recipe}, which holds the boxes; give the weights another "
+            "name."
+        )
 
 
 def _categories(coco_files: CocoFiles, start: Path | None) -> tuple[str, ...]:
