@@ -1,6 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DATE := 2026-11-15
+ADVISORIES := pypi
 export RELATED_PINS_HOME ?= demo/home
 
 .PHONY: demo test lint audit kill bench calibration report clean
@@ -25,7 +26,8 @@ lint: .venv/dev  ## style, types, layers
 
 audit: .venv/dev  ## known vulnerabilities of the pinned packages; asks an advisory service
 	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict \
-		--progress-spinner off || { echo "Not clean, or not audited: a vulnerability is named above," \
+		--progress-spinner off $(if $(filter pypi,$(ADVISORIES)),,--vulnerability-service osv \
+		--osv-url $(ADVISORIES)) || { echo "Not clean, or not audited: a vulnerability is named above," \
 		"or the advisory service cannot be reached from here." >&2; exit 1; }
 
 kill: .venv/dev  ## the daily job killed 5 times in each of its steps, and what is left compared
