@@ -19,7 +19,7 @@ from features.images.images import Image, UnreadableImage, load_image
 from features.images.pin_images import fetched_files
 from features.visuals.store import Progress
 from features.weak.annotations import Annotations, annotate
-from features.weak.body import fits, heights
+from features.weak.body import fits, heights, one_of_each
 from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, tightened, weak_boxes
 from features.weak.coco import EDGES
 from features.weak.labels import learned, places, votes
@@ -145,6 +145,7 @@ def labelled(
     voted, weights, rows = votes(look, vectors, words.shares[known], same.astype(np.int64))
     fit = fits(heights(objects), words.categories)
     shares = learned(voted, look, place, fit)
+    shares = one_of_each(shares, pd.factorize(objects["pin_id"])[0], words.categories)
     return objects.assign(
         category=pd.Series([_top(words.categories, row) for row in shares], dtype=object),
         label_confidence=shares.max(axis=1, initial=0),

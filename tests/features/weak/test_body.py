@@ -2,7 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.weak.body import LEAST, WORN_AT, fits, heights
+from features.weak.annotations import parts
+from features.weak.body import LEAST, SECOND, WORN_AT, WORN_ONCE, fits, heights, one_of_each
 
 
 def photo(pin: str, edges: list[tuple[float, float]], height: int = 200) -> pd.DataFrame:
@@ -52,3 +53,42 @@ def test_the_further_from_its_place_the_less_a_thing_fits() -> None:
     assert (np.diff(fit) <= 0).all()
     assert fit[0] > 0.9
     assert fit[-1] < 2 * LEAST
+
+
+NAMES = ("bag", "outerwear", "shoes", "top")
+
+
+def drawn_shares(n: int) -> np.ndarray:
+    return np.random.default_rng(3).dirichlet(np.ones(len(NAMES)), n)
+
+
+def test_beside_a_jacket_for_sure_a_second_one_is_a_tenth_as_likely() -> None:
+    (other,) = drawn_shares(1)
+    shares = np.stack([[0.0, 1.0, 0.0, 0.0], other])
+    posterior = other * [1, SECOND, 1, 1]
+    found = one_of_each(shares, np.zeros(2, dtype=int), NAMES)
+    np.testing.assert_allclose(found, np.stack([shares[0], posterior / posterior.sum()]))
+
+
+def test_what_is_worn_in_pairs_or_carried_may_be_there_twice() -> None:
+    shares = drawn_shares(30) * [1, 0, 1, 0]
+    shares = parts(shares)
+    found = one_of_each(shares, np.zeros(30, dtype=int), NAMES)
+    np.testing.assert_allclose(found, shares)
+    assert not {"bag", "shoes"} & WORN_ONCE
+
+
+def test_boxes_of_other_photos_and_their_order_make_no_difference() -> None:
+    shares, pins = drawn_shares(40), np.arange(40) // 4
+    together = one_of_each(shares, pins, NAMES)
+    np.testing.assert_allclose(together.sum(axis=1), 1)
+    alone = [one_of_each(shares[pins == pin], np.zeros(4, dtype=int), NAMES) for pin in range(10)]
+    np.testing.assert_allclose(together, np.concatenate(alone))
+    mixed = np.random.default_rng(5).permutation(40)
+    np.testing.assert_allclose(one_of_each(shares[mixed], pins[mixed], NAMES), together[mixed])
+
+
+def test_a_box_alone_keeps_its_shares() -> None:
+    shares = drawn_shares(5)
+    np.testing.assert_allclose(one_of_each(shares, np.arange(5), NAMES), shares)
+    assert one_of_each(np.zeros((0, 4)), np.zeros(0, dtype=int), NAMES).shape == (0, 4)
