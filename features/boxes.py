@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
+EDGES = ["x1", "y1", "x2", "y2"]  # the columns of a table with a box in each row
 
 
 def area(boxes: Floats) -> Floats:

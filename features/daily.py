@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from features.boxes import EDGES
 from features.detector.detector import Detections
 from features.engine.engine import Engine, Loop
 from features.images.images import Image
@@ -143,7 +144,7 @@ def _describe_with(
 
 def _as_found(image: Image, boxes: pd.DataFrame) -> Detections:
     return Detections(
-        boxes=boxes[["x1", "y1", "x2", "y2"]].to_numpy(dtype=np.float32),
+        boxes=boxes[EDGES].to_numpy(dtype=np.float32),
         scores=np.ones(len(boxes), dtype=np.float32),
         labels=tuple(boxes["category"]),
         width=image.width,

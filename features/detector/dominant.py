@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.boxes import area
+from features.boxes import EDGES, area
 from features.detector.detector import Detections
 from features.detector.evaluation import Detect, OnPhoto
 from features.detector.products import Share, share_of
@@ -38,7 +38,7 @@ def favourites(crops: pd.DataFrame, found: Detections) -> int | None:
     pin = np.zeros(len(crops), dtype=np.int64)
     if not len(found.boxes):
         return None
-    matched = match_crops(crops[["x1", "y1", "x2", "y2"]].to_numpy(np.float64), pin, boxes)
+    matched = match_crops(crops[EDGES].to_numpy(np.float64), pin, boxes)
     users = crops["user_id"].to_numpy(dtype=object)
     croppers = interest(users, pin, matched, boxes.shape[:2]).croppers[0]
     most = np.flatnonzero(croppers == croppers.max())
@@ -91,7 +91,7 @@ def _share(truths: Sequence[int], picked: Sequence[int]) -> Share:
 
 def _most_cropped(source: Path, photos: int) -> list[tuple[str, pd.DataFrame]]:
     """(file name, crops) of the pins that most users cropped."""
-    columns = ["user_id", "pin_id", "x1", "y1", "x2", "y2"]
+    columns = ["user_id", "pin_id", *EDGES]
     crops = pq.read_table(source / "crops.parquet", columns=columns).to_pandas().dropna()
     pins = pq.read_table(source / "pins.parquet", columns=["pin_id", "image"]).to_pandas()
     files = pins.dropna().drop_duplicates("pin_id").set_index("pin_id")["image"]

@@ -14,13 +14,13 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from features.boxes import EDGES
 from features.pairs.interest import interest_before, match_crops
 from sql.database import Database, fingerprint
 from sql.tables import crops as crops_table
 from sql.tables import object_interest, pin_objects
 
 PINS_AT_A_TIME = 1024
-EDGES = ("x1", "y1", "x2", "y2")
 _ROWS = pa.schema(
     {"pin_id": pa.string(), "object_no": pa.int64(), "n_croppers": pa.int64(),
      "interest": pa.float64()}
@@ -67,7 +67,7 @@ class Cropped:
         """The rows of object_interest from the crops made before the day, without version and
         date."""
         matched = match_crops(
-            self.crops[list(EDGES)].to_numpy(), self.crops["pin"].to_numpy(), self.boxes
+            self.crops[EDGES].to_numpy(), self.crops["pin"].to_numpy(), self.boxes
         )
         found = interest_before(self.crops, matched, day, self.boxes.shape[:2])
         pin, number = np.nonzero(found.share > 0)
@@ -138,7 +138,7 @@ def _of_pins(pins: pd.Index, crops: pd.DataFrame, objects: pd.DataFrame) -> Crop
     crops = crops.assign(pin=pins.get_indexer(pd.Index(crops["pin_id"])))
     number = pins.get_indexer(pd.Index(objects["pin_id"]))
     boxes = np.zeros((len(pins), int(objects["object_no"].max()) + 1, 4), dtype=np.float32)
-    boxes[number, objects["object_no"]] = objects[list(EDGES)]
+    boxes[number, objects["object_no"]] = objects[EDGES]
     hashes = np.zeros(len(pins), dtype=np.uint64)
     np.add.at(hashes, number, pd.util.hash_pandas_object(objects, index=False).to_numpy())
     return Cropped(pins, boxes, hashes, crops[crops["pin"] >= 0])

@@ -6,6 +6,7 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image as pil
 
+from features.boxes import EDGES
 from features.images.pin_images import PinImages
 from features.picture import draw_objects
 from sql.database import Database
@@ -68,7 +69,7 @@ def _with_objects(database: Database, version: str, images: PinImages, pin: str)
     marked = np.flatnonzero(rows["is_dominant"])
     return draw_objects(
         pil.fromarray(images.of(database, pin).pixels),
-        rows[["x1", "y1", "x2", "y2"]].to_numpy(dtype=np.float32),
+        rows[EDGES].to_numpy(dtype=np.float32),
         rows["category"].tolist(),
         rows["score"].tolist(),
         int(marked[0]) if len(marked) else None,

@@ -1,9 +1,9 @@
-"""Where on the body things are worn, and how many of them: what it says of the boxes of a photo.
+"""Where on the body things are worn, how large they are and how many: what that says of boxes.
 
 Shares of a standing body's height from the crown: chin 0.13, shoulders 0.18, elbow 0.37, hip 0.47,
 wrist 0.52, knee 0.72, ankle 0.96 (segments of the body by Drillis & Contini 1966, in Winter,
-Biomechanics and Motor Control of Human Movement, figure 4.1). The heights below were set from
-them, and with an eye on half of the street photos.
+Biomechanics and Motor Control of Human Movement, figure 4.1). The heights and sizes below were set
+from them, and with an eye on half of the street photos.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from features.boxes import EDGES
 from features.weak.annotations import parts
 
 Floats = NDArray[np.float64]
@@ -32,45 +33,64 @@ WORN_AT: Mapping[str, tuple[float, float, float, float]] = {
     "shoes": (0.80, 0.93, 0.95, 1.00),
     "watch": (0.33, 0.50, 0.40, 0.53),
 }
+# least and most width of a thing, and least and most height
+SIZE: Mapping[str, tuple[float, float, float, float]] = {
+    "bag": (0.05, 0.40, 0.08, 0.50),
+    "belt": (0.06, 0.20, 0.015, 0.07),
+    "sunglasses": (0.04, 0.10, 0.02, 0.06),
+    "watch": (0.02, 0.05, 0.02, 0.05),
+}
 SLACK = 0.07  # standard deviation of an edge outside its heights
+SIZE_SLACK = 0.2  # standard deviation of the logarithm of a side outside its size
 LEAST = 0.01  # fit of what is nowhere near
 WORN_ONCE = frozenset(WORN_AT) - {"shoes", "watch"}
 SECOND = 0.1  # how likely a second thing of a category worn once is, beside other things
 USUAL = 0.25  # quantile of the pins' edges up to which a body is taken to reach
 
 
-def heights(boxes: pd.DataFrame) -> Floats:
-    """Upper and lower edge `(N, 2)` of N boxes in shares of the wearer's height, 0 at the crown.
+def on_body(boxes: pd.DataFrame) -> Floats:
+    """Upper edge, lower edge, width and height `(N, 4)` of N boxes in shares of the wearer's
+    height, edges from 0 at the crown.
 
-    boxes: columns pin_id, y1, y2 and height (of the image). A wearer reaches as far as the boxes of
-    the pin; and, as not everything worn is boxed in every pin, at least from where the lower
-    quartile of all pins begins to where the upper quartile ends, in shares of the image.
+    boxes: columns pin_id, x1, y1, x2, y2 and height (of the image). A wearer reaches as far as the
+    boxes of the pin; and, as not everything worn is boxed in every pin, at least from where the
+    lower quartile of all pins begins to where the upper quartile ends, in shares of the image.
     """
-    edges = boxes[["y1", "y2"]].div(boxes["height"], axis=0)
+    edges = boxes[EDGES].div(boxes["height"], axis=0)
     wearers = edges.groupby(boxes["pin_id"]).agg({"y1": "min", "y2": "max"})
     usual = wearers["y1"].quantile(USUAL), wearers["y2"].quantile(1 - USUAL)
     crown, sole = wearers.reindex(boxes["pin_id"]).to_numpy(dtype=np.float64).T
     crown, sole = np.minimum(crown, usual[0]), np.maximum(sole, usual[1])
-    below = edges.to_numpy(dtype=np.float64) - crown[:, None]
-    return np.asarray(below / np.maximum(sole - crown, 1e-6)[:, None])
+    x1, y1, x2, y2 = edges.to_numpy(dtype=np.float64).T
+    shares = np.stack([y1 - crown, y2 - crown, x2 - x1, y2 - y1], axis=1)
+    return np.asarray(shares / np.maximum(sole - crown, 1e-6)[:, None])
 
 
-def fits(edges: Floats, categories: Sequence[str]) -> Floats:
-    """How well each of C categories fits each of N boxes, `(N, C)`, 0.01 to 1.01; a category that
-    is not worn at a place of its own, as a bag, fits everywhere.
+def fits(worn: Floats, categories: Sequence[str]) -> Floats:
+    """How well each of C categories fits each of N boxes, `(N, C)`, 0.01 to 1.01: its place where
+    it is worn at one of its own, as a bag is not, and its size where that is its own.
 
-    edges: `(N, 2)` from `heights`.
+    worn: `(N, 4)` from `on_body`.
 
-    >>> fits(np.array([[0.35, 0.9]]), ("bag", "pants", "shoes", "skirt")).round(2).tolist()
-    [[1.01, 1.01, 0.01, 1.01]]
+    >>> waist = np.array([[0.40, 0.44, 0.15, 0.04], [0.38, 0.58, 0.15, 0.2]])
+    >>> fits(waist, ("bag", "belt", "pants", "shoes")).round(2).tolist()
+    [[0.01, 1.01, 0.01, 0.01], [1.01, 0.01, 0.01, 0.01]]
     """
-    fit = np.ones((len(edges), len(categories)))
+    edges, size = worn[:, :2], np.log(np.maximum(worn[:, 2:], 1e-6))
+    fit = np.ones((len(worn), len(categories)))
     for column, category in enumerate(categories):
         if category in WORN_AT:
-            least, most = np.reshape(WORN_AT[category], (2, 2)).T
-            outside = np.maximum(np.maximum(least - edges, edges - most), 0)
-            fit[:, column] = np.exp(-0.5 * np.square(outside / SLACK).sum(axis=1))
+            fit[:, column] *= _within(edges, np.array(WORN_AT[category]), SLACK)
+        if category in SIZE:
+            fit[:, column] *= _within(size, np.log(SIZE[category]), SIZE_SLACK)
     return fit + LEAST
+
+
+def _within(values: Floats, bounds: Floats, slack: float) -> Floats:
+    """How well `(N, 2)` values keep to the bounds (least and most of one, then of the other)."""
+    least, most = bounds.reshape(2, 2).T
+    outside = np.maximum(np.maximum(least - values, values - most), 0)
+    return np.asarray(np.exp(-0.5 * np.square(outside / slack).sum(axis=1)))
 
 
 def one_of_each(shares: Floats, pins: NDArray[np.int64], categories: Sequence[str]) -> Floats:

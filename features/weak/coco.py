@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from features.boxes import iou
+from features.boxes import EDGES, iou
 from features.detector.catalogue import coco_file
 from features.detector.detector import Detections, Detector
 from features.images.images import load_image
@@ -21,7 +21,6 @@ from features.visuals.store import Progress
 SURE_BOX, SURE_LABEL = 0.7, 0.6  # confidences from which an object is learned as what it is called
 SEEN = 0.5  # score from which something that a detector sees is there
 BESIDE = 0.3  # IoU with every weak object below which it is another thing
-EDGES = ["x1", "y1", "x2", "y2"]
 
 
 def weak_coco(objects: pd.DataFrame, seen: pd.DataFrame | None = None) -> dict[str, Any]:

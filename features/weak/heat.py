@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image as pil
 from scipy.ndimage import gaussian_filter
 
+from features.boxes import EDGES
 from features.images.pin_images import PinImages
 from features.picture import draw_objects
 from features.weak.boxes import clipped, junk, votes_of
 from sql.database import Database
 from sql.tables import crops, weak_objects
 
-EDGES = ("x1", "y1", "x2", "y2")
 OPAQUE = 0.75  # of the hottest place
 BLUR = 0.006  # of the longer side
 
@@ -54,13 +54,13 @@ def save_heat(database: Database, images: PinImages, pin: str, path: Path) -> tu
     if not len(rows):
         raise ValueError(f"Nobody has cropped a pin {pin}; pins that are cropped: table `crops`.")
     image = images.of(database, pin)
-    rows = rows[junk(rows[list(EDGES)].to_numpy(dtype=float), image.width, image.height) < 0]
-    users, boxes = votes_of(rows["user_id"].to_numpy(dtype=object), rows[list(EDGES)].to_numpy())
+    rows = rows[junk(rows[EDGES].to_numpy(dtype=float), image.width, image.height) < 0]
+    users, boxes = votes_of(rows["user_id"].to_numpy(dtype=object), rows[EDGES].to_numpy())
     photo = pil.fromarray(blend(image.pixels, heat(boxes, image.width, image.height)))
     query = sa.select(weak_objects).where(weak_objects.c.pin_id == pin).order_by("object_no")
     found = database.read(query).to_pandas()
     labels = found["category"].fillna("object").tolist()
-    edges = found[list(EDGES)].to_numpy(dtype=np.float64)
+    edges = found[EDGES].to_numpy(dtype=np.float64)
     path.parent.mkdir(parents=True, exist_ok=True)
     draw_objects(photo, edges, labels, found["label_confidence"].tolist()).save(path)
     return len(set(users)), len(found)

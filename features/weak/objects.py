@@ -13,15 +13,15 @@ import pyarrow as pa
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from features.boxes import EDGES
 from features.detector.catalogue import foreground_boxes
 from features.embedding.embedding import Embedder
 from features.images.images import Image, UnreadableImage, load_image
 from features.images.pin_images import fetched_files
 from features.visuals.store import Progress
 from features.weak.annotations import Annotations, annotate
-from features.weak.body import fits, heights, one_of_each
+from features.weak.body import fits, on_body, one_of_each
 from features.weak.boxes import JUNK, WeakBoxes, clipped, junk, tightened, weak_boxes
-from features.weak.coco import EDGES
 from features.weak.labels import learned, places, votes
 from features.weak.looks import Looks
 from sql.database import Database
@@ -143,7 +143,7 @@ def labelled(
     look = np.concatenate(own)
     same = pd.Index(pins["pin_id"].iloc[known]).get_indexer(pd.Index(objects["pin_id"]))
     voted, weights, rows = votes(look, vectors, words.shares[known], same.astype(np.int64))
-    fit = fits(heights(objects), words.categories)
+    fit = fits(on_body(objects), words.categories)
     shares = learned(voted, look, place, fit)
     shares = one_of_each(shares, pd.factorize(objects["pin_id"])[0], words.categories)
     return objects.assign(
