@@ -1,8 +1,9 @@
 """Weak objects as a COCO file: what a detector can learn from people's crops.
 
 A wrong category teaches worse than none, and so does a thing that nobody cropped and that is taken
-for background. Both are marked `"unsure": 1`, which `features.detector.examples` keeps from being
-learned as a category or as background.
+for background. Once a first detector says what it sees beside the objects, both are marked
+`"unsure": 1`, which `features.detector.examples` keeps from being learned as a category or as
+background. That first detector learns all there is: marks alone would leave it with less.
 """
 
 from collections.abc import Mapping
@@ -25,11 +26,13 @@ BESIDE = 0.3  # IoU with every weak object below which it is another thing
 
 def weak_coco(objects: pd.DataFrame, seen: pd.DataFrame | None = None) -> dict[str, Any]:
     """A COCO file of the objects with a category. Each annotation also has `score`, the confidence
-    of its box times that of its label, `n_users`, and `unsure`: 1 from where either confidence is
-    low on, and for all that is only `seen` (rows of `seen_beside`; no users)."""
+    of its box times that of its label, `n_users`, and `unsure`: 0; or with `seen` (rows of
+    `seen_beside`, maybe none) 1 for what is only seen, by no user, and where either confidence is
+    low."""
     sure = (objects["box_confidence"] >= SURE_BOX) & (objects["label_confidence"] >= SURE_LABEL)
     score = objects["box_confidence"] * objects["label_confidence"]
-    rows = objects.assign(unsure=1 - sure.astype(int), score=score)
+    doubt = 1 - sure.astype(int) if seen is not None else 0
+    rows = objects.assign(unsure=doubt, score=score)
     rows = rows[rows["category"].notna()]
     if seen is not None and len(seen):
         rows = pd.concat([rows, seen.assign(unsure=1, n_users=0)], ignore_index=True)

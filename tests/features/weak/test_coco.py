@@ -9,6 +9,8 @@ from features.detector.detector import Detections
 from features.weak import coco
 from features.weak.coco import EDGES, seen_beside, weak_coco
 
+NOTHING = pd.DataFrame()  # what a detector sees beside the objects
+
 
 def weak(*rows: tuple[str, str | None, float, float]) -> pd.DataFrame:
     """Objects of photos of 100 x 200 pixels, one below the other."""
@@ -24,11 +26,16 @@ def weak(*rows: tuple[str, str | None, float, float]) -> pd.DataFrame:
 
 def test_what_may_be_wrong_is_unsure() -> None:
     objects = weak(("a", "bag", 1, 0.9), ("a", "hat", 0.69, 0.9), ("b", "bag", 1, 0.59))
-    found = weak_coco(objects)
+    found = weak_coco(objects, NOTHING)
     assert [row["unsure"] for row in found["annotations"]] == [0, 1, 1]
     assert [row["score"] for row in found["annotations"]] == [0.9, 0.621, 0.59]
     assert [row["n_users"] for row in found["annotations"]] == [3, 3, 3]
     assert json.loads(json.dumps(found)) == found
+
+
+def test_a_first_detector_learns_from_everything() -> None:
+    objects = weak(("a", "bag", 1, 0.9), ("a", "hat", 0.69, 0.9), ("b", "bag", 1, 0.59))
+    assert [row["unsure"] for row in weak_coco(objects)["annotations"]] == [0, 0, 0]
 
 
 def test_each_annotation_says_what_its_object_does() -> None:
