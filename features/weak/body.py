@@ -37,7 +37,9 @@ WORN_AT: Mapping[str, tuple[float, float, float, float]] = {
 SIZE: Mapping[str, tuple[float, float, float, float]] = {
     "bag": (0.05, 0.40, 0.08, 0.50),
     "belt": (0.06, 0.20, 0.015, 0.07),
+    "scarf": (0.08, 0.25, 0.12, 0.60),
     "sunglasses": (0.04, 0.10, 0.02, 0.06),
+    "tie": (0.02, 0.07, 0.10, 0.35),
     "watch": (0.02, 0.05, 0.02, 0.05),
 }
 SLACK = 0.07  # standard deviation of an edge outside its heights
