@@ -3,7 +3,7 @@
 A wrong category teaches worse than none, and so does a thing that nobody cropped and that is taken
 for background. Once a first detector says what it sees beside the objects, both are marked
 `"unsure": 1`, which `features.detector.examples` keeps from being learned as a category or as
-background. That first detector learns all there is: marks alone would leave it with less.
+background. That first detector learns from all labels, nothing marked.
 """
 
 from collections.abc import Mapping
